@@ -3,7 +3,7 @@
 
 mod proxy_support;
 
-use proxy_support::{Background, jostle};
+use proxy_support::{Background, jostle, vacant_address};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -100,9 +100,16 @@ fn a_proxy_is_created_changed_and_deleted() {
 
     assert_eq!(api.says(&["delete", "dns"]), "deleted dns\n");
     let (status, said) = api.fails(&["delete", "dns"]);
-    assert_eq!((status, said.as_str()), (1, "jostle: proxy not found\n"));
-    let (status, said) = api.fails(&["inspect", "dns"]);
-    assert_eq!(status, 1, "{said}");
+    let right = "jostle: there is no proxy \"dns\"; `jostle ctl list` lists those there are\n";
+    assert_eq!((status, said.as_str()), (1, right));
+    for command in [&["inspect", "dns"][..], &["toggle", "dns"], &["toxic", "add", "dns", "noop"]] {
+        assert_eq!(api.fails(command), (1, right.to_owned()), "{command:?}");
+    }
+    // What the API itself says names it too.
+    for command in [&["profile", "show", "dns"][..], &["flows", "list", "dns"]] {
+        let (status, said) = api.fails(command);
+        assert!(status == 1 && said.starts_with("jostle: there is no proxy \"dns\"; "), "{said}");
+    }
 }
 
 #[test]
@@ -146,7 +153,23 @@ fn toxics_come_change_and_go() {
     let (status, said) = api.fails(&["toxic", "add", "1", "latency", "latency"]);
     assert_eq!((status, said.as_str()), (2, "jostle: latency: write KEY=VALUE: latency=100\n"));
     let (status, said) = api.fails(&["toxic", "add", "1", "nonsense"]);
-    assert_eq!((status, said.as_str()), (1, "jostle: invalid toxic type\n"));
+    assert!(
+        status == 1 && said.contains("\"nonsense\" is no type of toxic; write latency, "),
+        "{said}"
+    );
+    let (status, said) = api.fails(&["toxic", "add", "1", "noop", "--stream", "sideways"]);
+    let right =
+        "jostle: \"sideways\" is no direction; write --stream upstream, downstream or both\n";
+    assert_eq!((status, said.as_str()), (1, right));
+    let (status, said) = api.fails(&["toxic", "remove", "1", "gone"]);
+    let right =
+        "jostle: proxy \"1\" has no toxic \"gone\"; `jostle ctl inspect 1` lists those it has\n";
+    assert_eq!((status, said.as_str()), (1, right));
+    let (status, said) = api.fails(&["create", "1", "--upstream", "127.0.0.1:9"]);
+    assert!(
+        status == 1 && said.contains("there is a proxy \"1\" already; delete it first"),
+        "{said}"
+    );
     api.says(&["toxic", "add", "1", "latency", "latency=1"]);
     assert_eq!(api.says(&["reset"]), "all proxies are enabled, and without toxics\n");
     assert_eq!(api.json(&["inspect", "1"])["toxics"], json!([]));
@@ -173,6 +196,17 @@ fn connections_are_listed_and_ended() {
     let id = flows.as_array().unwrap().iter().find(|flow| flow["client"] == local).unwrap()["id"]
         .to_string();
     assert!(api.says(&["flows", "list", "web"]).contains(&local));
+    let rules = r#"{ "down": [ { "rule": "delay", "time": "7ms" } ] }"#;
+    let set = api.says(&["flows", "set", "web", &id, rules]);
+    assert_eq!(set, format!("flow {id}  down: delay 7 ms\n"));
+    let shown = api.json(&["flows", "rules", "web", &id]);
+    assert_eq!(shown["down"][0]["time"], "7ms", "{shown}");
+    assert_eq!(api.json(&["profile", "show", "web"])["down"][0]["match"]["flow"].to_string(), id);
+    assert!(api.says(&["flows", "set", "web", &id, "geo-satellite"]).contains("delay"), "by name");
+    assert!(api.says(&["flows", "set", "web", &id, "{}"]).starts_with(&format!("flow {id}  ")));
+    assert_eq!(api.json(&["flows", "rules", "web", &id]), json!({}));
+    let (status, said) = api.fails(&["flows", "set", "web", "999", "{}"]);
+    assert!(status == 1 && said.contains("has no flow 999"), "{said}");
     assert_eq!(api.says(&["flows", "close", "web", &id]), format!("closed {id}\n"));
     assert_eq!(clients[0].read(&mut [0; 5]).unwrap(), 0, "it has ended");
     let other = api.json(&["flows", "list", "web"])[0]["id"].to_string();
@@ -197,7 +231,7 @@ fn a_list_is_populated_and_seconds_are_watched() {
 
 #[test]
 fn nobody_there_is_said_with_the_remedy() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = vacant_address().to_string();
     let output = jostle().args(["ctl", "--api", &free, "list"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -244,6 +278,23 @@ fn toxiproxy_cli_says_what_scripts_look_for() {
     assert_eq!(api.cli(&["inspect", "web"]), ok(line));
     let remove = ["toxic", "delete", "-n", "slow", "web"];
     assert_eq!(api.cli(&remove), ok("Removed toxic 'slow' on proxy 'web'\n"));
+    // What Toxiproxy could not have is counted where no script looks.
+    let inspected = |said: &str| {
+        format!(
+            "web: {said}; `jostle ctl inspect web` lists {}\n",
+            if said == "1 rule more" { "it" } else { "them" }
+        )
+    };
+    api.says(&["toxic", "add", "web", "drop", "chance=1%"]);
+    assert_eq!(api.cli(&["inspect", "web"]), ok(&inspected("1 rule more")));
+    api.says(&["toxic", "add", "web", "latency", "latency=5"]);
+    api.says(&["toxic", "add", "web", "corrupt", "chance=1%"]);
+    let row = format!("web\t{listen}\t127.0.0.1:9\tenabled\t1\n");
+    assert_eq!(api.cli(&["list"]), ok(&(row + &inspected("2 rules more"))));
+    let version = format!("toxiproxy-cli version {} (jostle)\n", env!("CARGO_PKG_VERSION"));
+    for flag in ["--version", "-v"] {
+        assert_eq!(api.cli(&[flag]), ok(&version));
+    }
     assert_eq!(api.cli(&["tog", "web"]), ok("Proxy web is now disabled\n"));
     assert_eq!(api.cli(&["toggle", "web"]), ok("Proxy web is now enabled\n"));
     let (status, said) = api.cli(&["i", "nope"]);

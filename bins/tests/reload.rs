@@ -200,6 +200,94 @@ fn what_did_not_change_goes_on_and_what_is_wrong_changes_nothing() {
 }
 
 #[test]
+fn routes_exchange_their_ports_in_one_step_and_keep_their_connections() {
+    // Each upstream says who it is, over TCP and UDP; three routes change places in a circle.
+    let servers = ["a", "b", "c"].map(named_server);
+    let ports = [(); 3].map(|()| free_port());
+    let with = |places: [usize; 3]| {
+        let routes = [0, 1, 2].map(|which| {
+            let listen = format!("both://127.0.0.1:{}", ports[places[which]]);
+            route(["a", "b", "c"][which], &listen, servers[which], 1)
+        });
+        config(&routes)
+    };
+    let running = Reloading::start(&with([0, 1, 2]), 6, &["--drain", "5s"]);
+    let connect = |place: usize| TcpStream::connect(("127.0.0.1", ports[place])).unwrap();
+    let mut stood = [0, 1, 2].map(connect);
+    for (stream, name) in stood.iter_mut().zip(["a", "b", "c"]) {
+        assert_eq!(asked(stream), name);
+    }
+    assert_eq!(running.reload(&with([1, 0, 2]).to_string()), ": changed a, b");
+    assert_eq!([0, 1, 2].map(|place| asked(&mut connect(place))), ["b", "a", "c"]);
+    assert_eq!(running.reload(&with([2, 1, 0]).to_string()), ": changed a, b, c");
+    assert_eq!([0, 1, 2].map(|place| asked(&mut connect(place))), ["c", "b", "a"]);
+    assert_eq!([0, 1, 2].map(|place| datagram_of(ports[place])), ["c", "b", "a"]);
+    for (stream, name) in stood.iter_mut().zip(["a", "b", "c"]) {
+        assert_eq!(asked(stream), name, "what stood goes on");
+    }
+
+    // Where one of them cannot be carried out all are where they were.
+    let blocker = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut wrong = with([2, 0, 1]);
+    let taken = format!("both://{}", blocker.local_addr().unwrap());
+    wrong["proxies"][1]["listen"] = taken.into();
+    let said = running.reload(&wrong.to_string());
+    assert!(said.contains("changed nothing: route b: cannot listen on"), "{said}");
+    assert_eq!([0, 1, 2].map(|place| asked(&mut connect(place))), ["c", "b", "a"]);
+    assert_eq!([0, 1, 2].map(|place| datagram_of(ports[place])), ["c", "b", "a"]);
+}
+
+/// A server that answers whatever it is sent with its name, over TCP and UDP of one port.
+fn named_server(name: &'static str) -> SocketAddr {
+    let (listener, socket) = std::iter::repeat_with(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = UdpSocket::bind(listener.local_addr().unwrap());
+        (listener, socket)
+    })
+    .find_map(|(listener, socket)| Some((listener, socket.ok()?)))
+    .unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        while let Ok((_, from)) = socket.recv_from(&mut [0; 64]) {
+            let _ = socket.send_to(name.as_bytes(), from);
+        }
+    });
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                while stream.read(&mut [0; 64]).is_ok_and(|read| read > 0) {
+                    let _ = stream.write_all(name.as_bytes());
+                }
+            });
+        }
+    });
+    address
+}
+
+fn asked(stream: &mut TcpStream) -> String {
+    let mut answer = [0];
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"?").unwrap();
+    stream.read_exact(&mut answer).unwrap();
+    String::from_utf8(answer.to_vec()).unwrap()
+}
+
+/// Asks by datagrams until one is answered: nothing says when a socket of datagrams is there.
+fn datagram_of(port: u16) -> String {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(("127.0.0.1", port)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let mut answer = [0; 8];
+    let mut length = 0;
+    wait_until("an answer to a datagram", || {
+        let _ = socket.send(b"?");
+        length = socket.recv(&mut answer).unwrap_or(0);
+        length > 0
+    });
+    String::from_utf8(answer[..length].to_vec()).unwrap()
+}
+
+#[test]
 fn a_watched_file_is_taken_when_it_is_whole() {
     let upstream = tcp_echo();
     let listen = format!("tcp://127.0.0.1:{}", free_port());

@@ -12,6 +12,12 @@ use std::sync::Mutex;
 /// Real cells wait nearly all the time, so a few at once disturb each other little.
 const AT_ONCE: usize = 3;
 
+/// The most rounds of all cells.
+const ROUNDS: usize = 4;
+
+/// The bound of the median of real over virtual time.
+const MOST: f64 = 1.1;
+
 fn row(arguments: &str) -> Value {
     let output =
         jostle().arg("trial").args(arguments.split(' ')).stdin(Stdio::null()).output().unwrap();
@@ -45,12 +51,32 @@ fn cells() -> Vec<String> {
 fn thirty_cells_agree_on_counts_and_on_time() {
     let cells = cells();
     assert_eq!(cells.len(), 30);
-    let (waiting, ratios) = (Mutex::new(cells.iter()), Mutex::new(Vec::new()));
+    // Whatever else the machine does only adds time: the shortest of a few rounds is the cell's own.
+    let mut shortest = vec![f64::INFINITY; cells.len()];
+    for _ in 0..ROUNDS {
+        for (least, ratio) in shortest.iter_mut().zip(ratios(&cells)) {
+            assert!(ratio > 0.9, "a cell took less than its virtual time: {ratio}");
+            *least = ratio.min(*least);
+        }
+        if median(&shortest).unwrap() < MOST {
+            break;
+        }
+    }
+    let middle = median(&shortest).unwrap();
+    eprintln!("time on real sockets over virtual time, median of 30 cells: {middle:.4}");
+    // A packet is never early, so neither is a cell, but for what its clocks leave out.
+    assert!((0.98..MOST).contains(&middle), "{middle}: {shortest:?}");
+}
+
+/// Returns the time of each cell on real sockets over its virtual time; their counts are the same.
+fn ratios(cells: &[String]) -> Vec<f64> {
+    let (waiting, ratios) =
+        (Mutex::new(cells.iter().enumerate()), Mutex::new(vec![0.0; cells.len()]));
     let next = || waiting.lock().unwrap().next();
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let Some(cell) = next() {
+                while let Some((number, cell)) = next() {
                     let (real, simulated) = (row(cell), row(&format!("{cell} --virtual")));
                     for key in [
                         "intact",
@@ -66,15 +92,10 @@ fn thirty_cells_agree_on_counts_and_on_time() {
                     }
                     assert_eq!(real["rtt_ms"]["samples"], simulated["rtt_ms"]["samples"], "{cell}");
                     let seconds = |row: &Value| row["seconds"].as_f64().unwrap();
-                    ratios.lock().unwrap().push(seconds(&real) / seconds(&simulated));
+                    ratios.lock().unwrap()[number] = seconds(&real) / seconds(&simulated);
                 }
             });
         }
     });
-    let ratios = ratios.into_inner().unwrap();
-    assert_eq!(ratios.len(), 30);
-    let middle = median(&ratios).unwrap();
-    eprintln!("time on real sockets over virtual time, median of 30 cells: {middle:.4}");
-    // A packet is never early, so neither is a cell, but for what its clocks leave out.
-    assert!((0.98..1.1).contains(&middle), "{middle}: {ratios:?}");
+    ratios.into_inner().unwrap()
 }

@@ -8,6 +8,7 @@ pub mod chance;
 pub mod clock;
 pub mod digest;
 pub mod ecn;
+pub mod hosts;
 pub mod http1;
 pub mod philox;
 pub mod setting;

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 
 /// `%p` is a chance, `%t` a time, `%n` a count, `%i` an entry of a table, `%s` a size, `%r` a rate,
 /// `%q` a queue, `%b` a boolean.
-const RULES: [&str; 38] = [
+const RULES: [&str; 41] = [
     r#""rule": "drop", "chance": %p"#,
     r#""rule": "drop", "burst": { "mean": %p, "length": %n }"#,
     r#""rule": "drop", "burst": { "mean": %p, "length": %t }"#,
@@ -20,6 +20,8 @@ const RULES: [&str; 38] = [
     r#""rule": "drop", "every": %n"#,
     r#""rule": "drop", "packets": [%n, %n, %n]"#,
     r#""rule": "drop", "pattern": [%p, %p, %p]"#,
+    r#""rule": "mark", "chance": %p"#,
+    r#""rule": "mark", "burst": { "mean": %p, "length": %t }"#,
     r#""rule": "corrupt", "chance": %p, "bits": %n"#,
     r#""rule": "corrupt", "chance": %p, "bits": %n, "where": { "offset": %n, "length": %n }"#,
     r#""rule": "corrupt", "bit_error_rate": %p"#,
@@ -52,6 +54,9 @@ const RULES: [&str; 38] = [
     r#""rule": "batch", "window": %t, "packets": %n, "bytes": %s"#,
     r#""rule": "outage", "up": %t, "down": %t, "random": %b, "hold": %b"#,
     r#""rule": "size", "max": %s"#,
+    r#""rule": "delay", "time": %t, "path": "a""#,
+    r#""rule": "rate", "limit": %r, "queue": %q, "path": "b""#,
+    r#""rule": "rebind", "first": %t, "every": %t, "random": %b"#,
 ];
 const SELECTIONS: [&str; 11] = [
     "",

@@ -13,9 +13,10 @@ use crate::snapshot::LinkTimes;
 use crate::summary::LinkSummary;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
-use jostle_engine::counters::Counters;
+use jostle_engine::counters::{Counters, CrossCounters, EcnCounters};
 use jostle_engine::link::Link;
 use jostle_engine::packet::{Body, Packet};
 use std::collections::BTreeMap;
@@ -39,6 +40,9 @@ pub(crate) struct LinkReport {
     delivered: u64,
     discarded: [u64; Loss::COUNT],
     corrupted: u64,
+    ecn: EcnCounters,
+    /// Set when IP headers can neither be read nor be written.
+    ecn_is_lost: bool,
     held: u64,
     missed_by_kernel: u64,
     /// Set when the kernel does not tell how many those are.
@@ -47,8 +51,19 @@ pub(crate) struct LinkReport {
     bytes_out: u64,
     /// Bytes of delivered streams that rules discarded, by rule.
     bytes_discarded: BTreeMap<String, u64>,
+    cross: CrossCounters,
     lateness: Lateness,
     delays: Delays,
+}
+
+/// A packet that came in and goes no further.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused<'a> {
+    /// The ordinal of its flow, 0 if it has none.
+    pub(crate) flow: u32,
+    pub(crate) at: Instant,
+    pub(crate) ecn: Ecn,
+    pub(crate) payload: &'a [u8],
 }
 
 impl Account {
@@ -83,6 +98,7 @@ impl Account {
             Fate::Delivered => {
                 self.totals.delivered += 1;
                 self.totals.corrupted += u64::from(packet.is_damaged());
+                self.totals.ecn.count(packet);
                 self.totals.lateness.record(released.since(packet.at));
                 self.totals.delays.record(packet.at.since(packet.entered));
             }
@@ -119,20 +135,21 @@ impl Account {
         self.tell(link, packet, Fate::Discarded(Loss::Stream), released, sinks);
     }
 
-    /// Writes down a packet that came in at `at` and did not get as far as the link; `flow` is 0 if
-    /// it has none.
+    /// Writes down a packet that did not get as far as the link.
     pub(crate) fn refuse(
         &mut self,
         link: &Link,
-        (flow, at, payload): (u32, Instant, &[u8]),
+        refused: Refused<'_>,
         loss: Loss,
         sinks: &mut Sinks,
     ) {
+        let Refused { flow, at, ecn, payload } = refused;
         self.totals.entered += 1;
         self.totals.bytes_in += payload.len() as u64;
         self.totals.discarded[loss.index()] += 1;
         if !sinks.are_none() {
-            let packet = Packet::new(flow, at, Body::Data(Bytes::copy_from_slice(payload)));
+            let body = Body::Data(Bytes::copy_from_slice(payload));
+            let packet = Packet { ecn, ..Packet::new(flow, at, body) };
             self.tell(link, &packet, Fate::Discarded(loss), at, sinks);
         }
     }
@@ -172,6 +189,11 @@ impl Account {
         self.totals.missed_is_unknown = true;
     }
 
+    /// Notes that what IP headers say of congestion is not carried across.
+    pub(crate) const fn ecn_is_lost(&mut self) {
+        self.totals.ecn_is_lost = true;
+    }
+
     /// Returns how many packets were discarded so.
     pub(crate) const fn lost(&self, loss: Loss) -> u64 {
         self.totals.discarded[loss.index()]
@@ -184,6 +206,7 @@ impl Account {
         if let Some(link) = link {
             report.entered += link.entered;
             report.copies += link.copies;
+            report.cross += link.cross;
             report.held = (link.entered + link.copies).saturating_sub(self.settled);
         }
         report
@@ -205,6 +228,8 @@ impl LinkReport {
             *count += more;
         }
         self.corrupted += other.corrupted;
+        self.ecn.absorb(&other.ecn);
+        self.ecn_is_lost |= other.ecn_is_lost;
         self.held += other.held;
         self.missed_by_kernel += other.missed_by_kernel;
         self.missed_is_unknown |= other.missed_is_unknown;
@@ -213,6 +238,7 @@ impl LinkReport {
         for (rule, bytes) in &other.bytes_discarded {
             *self.bytes_discarded.entry(rule.clone()).or_default() += bytes;
         }
+        self.cross += other.cross;
         self.lateness.absorb(&other.lateness);
         self.delays.absorb(&other.delays);
     }
@@ -244,11 +270,13 @@ impl LinkReport {
             delivered: self.delivered,
             discarded,
             corrupted: self.corrupted,
+            ecn: (!self.ecn_is_lost).then_some(self.ecn),
             held: self.held,
             missed_by_kernel: (!self.missed_is_unknown).then_some(self.missed_by_kernel),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             bytes_discarded: self.bytes_discarded.clone(),
+            cross: (!self.cross.is_none()).then_some(self.cross),
             lateness: self.lateness.summary(),
             delay: self.delays.summary(),
         }

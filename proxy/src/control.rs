@@ -50,6 +50,13 @@ impl PreparedRoute {
     pub const fn route(&self) -> &Route {
         &self.0.route
     }
+
+    /// Returns the same route on ports that the system picks: where it waits while another one takes
+    /// its place.
+    #[must_use]
+    pub fn aside(&self) -> Self {
+        Self(self.0.clone().on_any_port())
+    }
 }
 
 impl Control {

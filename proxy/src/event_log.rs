@@ -1,4 +1,5 @@
-//! The event log: one JSON object per line for each packet and its fate.
+//! The event log: one JSON object per line for each packet and its fate, and for each fresh socket
+//! of a flow.
 //!
 //! Lines are made on the event loop and written by a thread of their own. Between them is a bounded
 //! queue: when the disk does not keep up, or a pipe is not read, lines are skipped and counted,
@@ -6,6 +7,7 @@
 
 use crate::fate::{Fate, Settled};
 use crate::selection::Selection;
+use crate::sinks::SocketChange;
 use crate::snapshot::EventLines;
 use crate::spool::{Spool, SpoolEnd};
 use jostle_common::chance::Direction;
@@ -94,13 +96,25 @@ impl EventLog {
             self.left_out += 1;
             return;
         }
+        self.add_line(settled.released, |bytes| write_line(bytes, settled));
+    }
+
+    /// Writes that a flow leaves from a fresh socket.
+    pub(crate) fn record_change(&mut self, change: &SocketChange<'_>) {
+        if self.only.wants_change(change) {
+            self.add_line(change.at, |bytes| write_change(bytes, change));
+        }
+    }
+
+    /// Adds a line to the chunk, unless the queue is full.
+    fn add_line(&mut self, now: Instant, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) {
         if self.chunk.bytes.len() >= CHUNK_BYTES && !self.hand_on() {
             self.skipped += 1;
             return;
         }
-        write_line(&mut self.chunk.bytes, settled).expect("memory takes whatever is written");
+        write(&mut self.chunk.bytes).expect("memory takes whatever is written");
         self.chunk.lines += 1;
-        self.due = self.due.or(Some(settled.released + FLUSH_AFTER));
+        self.due = self.due.or(Some(now + FLUSH_AFTER));
     }
 
     /// Hands the lines on that wait for their chunk to fill.
@@ -180,13 +194,28 @@ pub(crate) fn write_line(file: &mut impl Write, settled: &Settled<'_>) -> io::Re
         serde_json::to_writer(&mut *file, rule)?;
     }
     let seconds = |duration: Duration| Instant::START + duration;
-    writeln!(
+    write!(
         file,
-        r#"],"delay":{},"lateness":{},"flipped_bits":{}}}"#,
+        r#"],"delay":{},"lateness":{},"flipped_bits":{}"#,
         seconds(packet.at.since(packet.entered)),
         seconds(released.since(packet.at)),
         packet.trace.flipped_bits
-    )
+    )?;
+    if packet.ecn.takes_marks() {
+        write!(file, r#","ecn":"{}","marked":{}"#, packet.ecn, packet.marked)?;
+    }
+    file.write_all(b"}\n")
+}
+
+/// Writes the line of a flow that leaves from a fresh socket.
+fn write_change(file: &mut impl Write, change: &SocketChange<'_>) -> io::Result<()> {
+    let SocketChange { route, flow, at, rule, from, to, delivers_old } = *change;
+    write!(file, r#"{{"t":{at},"event":"rebind","route":"#)?;
+    serde_json::to_writer(&mut *file, route)?;
+    write!(file, r#","protocol":"udp","flow":{flow},"rule":"#)?;
+    serde_json::to_writer(&mut *file, rule)?;
+    let old = if delivers_old { "deliver" } else { "drop" };
+    writeln!(file, r#","from":"{from}","to":"{to}","old":"{old}"}}"#)
 }
 
 #[cfg(test)]

@@ -44,11 +44,21 @@ pub enum Loss {
     SendFailed,
     /// A rule discarded these bytes of a delivered TCP stream.
     Stream,
+    /// Its sender has no association with this proxy.
+    NoAssociation,
+    /// It says in no way that can be read where it goes.
+    Malformed,
+    /// It is a fragment of a datagram, which are not put together here.
+    Fragment,
+    /// It goes where nobody may go from here.
+    NotAllowed,
+    /// It came to a socket that its flow had left by a rule.
+    OldAddress,
 }
 
 impl Loss {
     /// The losses around the link, in the order of their declaration.
-    pub const AROUND: [Self; 10] = [
+    pub const AROUND: [Self; 15] = [
         Self::NoRoom,
         Self::NoUpstream,
         Self::Foreign,
@@ -59,6 +69,11 @@ impl Loss {
         Self::TooBig,
         Self::SendFailed,
         Self::Stream,
+        Self::NoAssociation,
+        Self::Malformed,
+        Self::Fragment,
+        Self::NotAllowed,
+        Self::OldAddress,
     ];
 
     /// The number of losses, the link's included.
@@ -83,6 +98,11 @@ impl Loss {
             Self::TooBig => "too_big",
             Self::SendFailed => "send_failed",
             Self::Stream => "stream",
+            Self::NoAssociation => "no_association",
+            Self::Malformed => "malformed",
+            Self::Fragment => "fragment",
+            Self::NotAllowed => "not_allowed",
+            Self::OldAddress => "old_address",
         }
     }
 
@@ -100,6 +120,11 @@ impl Loss {
             Self::TooBig => 7,
             Self::SendFailed => 8,
             Self::Stream => 9,
+            Self::NoAssociation => 10,
+            Self::Malformed => 11,
+            Self::Fragment => 12,
+            Self::NotAllowed => 13,
+            Self::OldAddress => 14,
         };
         Reason::ALL.len() + around
     }
@@ -140,7 +165,7 @@ impl<'a> Settled<'a> {
     pub fn payload(&self) -> &'a [u8] {
         match &self.packet.body {
             Body::Data(bytes) => bytes,
-            Body::Segment(_) | Body::End | Body::Reset => &[],
+            Body::Segment(_) | Body::Cross(_) | Body::End | Body::Reset => &[],
         }
     }
 

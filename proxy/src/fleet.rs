@@ -1,5 +1,6 @@
 //! All relays of a loop, when each has something to do, and those that are on their way out.
 
+use crate::look_ups::NameFound;
 use crate::reactor::{Owner, Readiness, RelayId};
 use crate::relay::{Ending, Relay, RelayReport};
 use crate::turn::Turn;
@@ -115,8 +116,37 @@ impl Fleet {
         }
     }
 
+    /// Passes on what was found for a name that clients of a relay asked for.
+    pub(crate) fn take_name(&mut self, id: RelayId, found: &NameFound, turn: &mut Turn) {
+        if let Some(member) = self.members.get_mut(id.index).filter(|member| member.id == id) {
+            member.relay.take_name(&found.name, &found.addresses, turn);
+            self.agenda.touch(id.index);
+        }
+    }
+
     /// Does what is due. `gone` is told what those did that have left.
     pub(crate) fn work(&mut self, turn: &mut Turn, mut gone: impl FnMut(RelayReport)) {
+        self.touch_called(turn);
+        self.work_due(turn, &mut gone);
+        // What connections did concerns the datagrams of their associations.
+        if self.touch_called(turn) {
+            self.work_due(turn, &mut gone);
+        }
+    }
+
+    /// Wants those looked at that others of their route have called. Returns true if there are any.
+    fn touch_called(&mut self, turn: &mut Turn) -> bool {
+        let mut any = false;
+        for id in turn.called.drain(..) {
+            if self.members.get(id.index).is_some_and(|member| member.id == id) {
+                self.agenda.touch(id.index);
+                any = true;
+            }
+        }
+        any
+    }
+
+    fn work_due(&mut self, turn: &mut Turn, gone: &mut impl FnMut(RelayReport)) {
         let mut due = std::mem::take(&mut self.due);
         self.agenda.take_due(turn.now, &mut due);
         for &index in &due {

@@ -5,6 +5,7 @@ use crate::orders::{Order, OrderError, Reply, RouteId};
 use crate::relay::Ending;
 use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
+use jostle_forward::Target;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -36,8 +37,14 @@ pub struct FlowState {
     pub id: FlowId,
     /// Its client.
     pub client: SocketAddr,
-    /// Where it leads; `None` as long as no address of the upstream was tried.
+    /// What its client asked for; `None` where all go to one upstream.
+    pub target: Option<Target>,
+    /// Where it leads; `None` as long as no address of the upstream is known.
     pub upstream: Option<SocketAddr>,
+    /// The address from which a UDP flow leaves at present; `None` on TCP.
+    pub local: Option<SocketAddr>,
+    /// How often a rule let it leave from a fresh socket.
+    pub rebinds: u32,
     /// The time since it appeared.
     pub age: Duration,
     /// The time since one of its sockets had something to say, or was written to.

@@ -1,10 +1,11 @@
 //! One direction of a UDP relay: its link, and the rule that arrivals never go back in time.
 
-use crate::account::{Account, LinkReport};
+use crate::account::{Account, LinkReport, Refused};
 use crate::fate::Loss;
 use crate::sinks::Sinks;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::link::{Link, LinkKey, PACKET_BYTES};
@@ -14,6 +15,7 @@ use jostle_engine::profile::Timeline;
 use jostle_engine::route::Route;
 use jostle_engine::stage::{Output, Stage};
 use jostle_sys::Received;
+use std::ops::Range;
 
 /// This share of its route's memory is a lane's.
 const SHARE: u64 = 2;
@@ -61,34 +63,36 @@ impl Lane {
         }
     }
 
-    /// Lets what was read for `flow` enter, which arrived at `stamp`: a datagram, or a run of them.
-    /// Refuses those for which there is no room. Returns how many entered.
+    /// Lets datagrams of what was read enter for `flow`, which arrived at `stamp`: each is a range of
+    /// the bytes. Refuses those for which there is no room. Returns how many entered.
     pub(crate) fn enter(
         &mut self,
         flow: u32,
         stamp: Instant,
         received: Received<'_>,
+        datagrams: impl Iterator<Item = Range<usize>> + Clone,
         sinks: &mut Sinks,
     ) -> u32 {
-        let count = received.datagrams().count() as u64;
+        let (count, ecn) = (datagrams.clone().count() as u64, received.ecn);
         if self.shares_runs && self.memory.has_room(received.bytes.len(), self.link.cost(count)) {
             let discarded = self.link.counters().discarded_total();
             let run = self.memory.hold(received.bytes);
-            for range in received.datagrams() {
-                self.let_in(flow, stamp, run.slice(range), sinks);
+            for range in datagrams {
+                self.let_in(flow, stamp, ecn, run.slice(range), sinks);
             }
             let discarded = self.link.counters().discarded_total() - discarded;
             self.shares_runs = 2 * discarded <= count;
             return count as u32;
         }
         let (mut entered, discarded) = (0, self.link.counters().discarded_total());
-        for range in received.datagrams() {
+        for range in datagrams {
             let payload = &received.bytes[range];
             if self.memory.has_room(payload.len(), self.link.cost(1)) {
-                self.let_in(flow, stamp, self.memory.hold(payload), sinks);
+                self.let_in(flow, stamp, ecn, self.memory.hold(payload), sinks);
                 entered += 1;
             } else {
-                self.refuse(flow, stamp, payload, Loss::NoRoom, sinks);
+                let refused = Refused { flow, at: stamp, ecn, payload };
+                self.refuse(refused, Loss::NoRoom, sinks);
             }
         }
         let discarded = self.link.counters().discarded_total() - discarded;
@@ -96,13 +100,13 @@ impl Lane {
         entered as u32
     }
 
-    fn let_in(&mut self, flow: u32, stamp: Instant, payload: Bytes, sinks: &mut Sinks) {
+    fn let_in(&mut self, flow: u32, stamp: Instant, ecn: Ecn, payload: Bytes, sinks: &mut Sinks) {
         self.account.read(payload.len());
         self.floor = self.floor.max(stamp);
         while let Some(output) = self.link.poll(self.floor) {
             self.outputs.push(output);
         }
-        let packet = Packet::new(flow, self.floor, Body::Data(payload));
+        let packet = Packet { ecn, ..Packet::new(flow, self.floor, Body::Data(payload)) };
         if sinks.are_observers() {
             self.account.arrive(&self.link.numbered(&packet), sinks);
         }
@@ -122,16 +126,9 @@ impl Lane {
         }
     }
 
-    /// Writes down a datagram that came in at `stamp` and goes no further.
-    pub(crate) fn refuse(
-        &mut self,
-        flow: u32,
-        stamp: Instant,
-        payload: &[u8],
-        loss: Loss,
-        sinks: &mut Sinks,
-    ) {
-        self.account.refuse(&self.link, (flow, stamp, payload), loss, sinks);
+    /// Writes down a datagram that goes no further.
+    pub(crate) fn refuse(&mut self, refused: Refused<'_>, loss: Loss, sinks: &mut Sinks) {
+        self.account.refuse(&self.link, refused, loss, sinks);
     }
 
     /// Works the link off up to `now`, and up to the last arrival, which may have come during the
@@ -142,6 +139,12 @@ impl Lane {
             let Some(output) = self.link.poll(self.floor) else { return };
             self.outputs.push(output);
         }
+    }
+
+    /// Lets cross traffic go on up to `now`, and returns when to do so again.
+    pub(crate) fn keep_up(&mut self, now: Instant) -> Option<Instant> {
+        self.floor = self.floor.max(now);
+        self.link.keep_up(self.floor)
     }
 
     /// Replaces the rules.
@@ -179,7 +182,16 @@ mod tests {
     }
 
     fn received(bytes: &[u8], segment: Option<usize>) -> Received<'_> {
-        Received { bytes, segment, from: None, asked: None, hops: None, stamp: None, missed: None }
+        Received {
+            bytes,
+            segment,
+            from: None,
+            asked: None,
+            hops: None,
+            ecn: Ecn::NotEct,
+            stamp: None,
+            missed: None,
+        }
     }
 
     #[test]
@@ -191,7 +203,8 @@ mod tests {
         let mut lane = Lane::new(&route, up, 7, Direction::Up, &memory);
         let at = Instant::from_millis;
         let mut enter = |ms: u64, lane: &mut Lane| {
-            lane.enter(1, at(ms), received(&[7; 1000], None), &mut sinks)
+            let received = received(&[7; 1000], None);
+            lane.enter(1, at(ms), received, received.datagrams(), &mut sinks)
         };
         let filled = (0..2000).map(|_| enter(0, &mut lane)).sum::<u32>();
         let (most, held) = ((512 << 10) / 1336, u64::from(filled));
@@ -226,7 +239,8 @@ mod tests {
             let mut lane = Lane::new(&route, &route.profile.up, 7, Direction::Up, &memory);
             let run = vec![7; 50 * 1200];
             for _ in 0..20_000 {
-                lane.enter(1, Instant::START, received(&run, Some(1200)), &mut sinks);
+                let received = received(&run, Some(1200));
+                lane.enter(1, Instant::START, received, received.datagrams(), &mut sinks);
                 lane.outputs.clear();
             }
             assert!(memory.used() <= 8 << 20, "{chance}: {}", memory.used());

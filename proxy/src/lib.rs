@@ -37,6 +37,7 @@
 
 mod account;
 mod alarm;
+mod associations;
 pub mod capture;
 mod client;
 mod control;
@@ -51,6 +52,7 @@ mod kinds;
 mod lane;
 mod lateness;
 mod listener;
+mod look_ups;
 mod network;
 mod observed;
 mod orders;
@@ -79,6 +81,7 @@ pub use distribution::Distribution;
 pub use event_log::write_event;
 pub use fate::{Fate, Loss, Settled};
 pub use flow::{FlowCounts, FlowId, FlowPage, FlowState};
+pub use jostle_forward::Target;
 pub use lateness::LatenessSummary;
 pub use listener::Listener;
 pub use observed::{Crossing, FlowEvent, Observed};

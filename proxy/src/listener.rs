@@ -3,7 +3,8 @@
 use crate::resolve::resolve;
 use crate::settings::StartError;
 use jostle_common::transport::Transport;
-use jostle_engine::route::{HostPort, Route};
+use jostle_engine::route::{Forward, HostPort, Route};
+use jostle_forward::Allowed;
 use jostle_sys::{DatagramOptions, note_hops, prepare_datagram_socket};
 use serde::Serialize;
 use socket2::{Domain, Socket, Type};
@@ -17,6 +18,16 @@ const BACKLOG: i32 = 65_535;
 
 /// Times that a port is picked anew when another socket of the same route cannot have it.
 const PORT_ATTEMPTS: usize = 64;
+
+/// Returns what the clients of a route may ask for that listens at these addresses: from beyond this
+/// machine nothing that is private, unless it is listed itself.
+pub(crate) fn allowed_at(
+    forward: &Forward,
+    addresses: impl IntoIterator<Item = SocketAddr>,
+) -> Allowed {
+    let is_open = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
+    forward.allowed.clone().guarded(addresses.into_iter().any(is_open))
+}
 
 /// A socket that a proxy listens on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,6 +60,8 @@ pub(crate) struct Opened {
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     addresses: Vec<IpAddr>,
+    /// Set if no socket that is open already is to be kept.
+    afresh: bool,
 }
 
 /// All listening sockets of a route.
@@ -63,7 +76,12 @@ pub(crate) struct ListeningSet {
 impl Wanted {
     /// Looks up what the route listens on; may block.
     pub(crate) fn new(route: &Route) -> Result<Self, StartError> {
-        Ok(Self { addresses: addresses(route)? })
+        Ok(Self { addresses: addresses(route)?, afresh: false })
+    }
+
+    /// The same with sockets of its own, whatever is open already.
+    pub(crate) fn afresh(self) -> Self {
+        Self { afresh: true, ..self }
     }
 
     /// Opens all sockets of a route, on one port number, but for those that are `open` already.
@@ -80,7 +98,7 @@ impl Wanted {
         let transports: Vec<Transport> = Transport::ALL.into_iter().filter(listens).collect();
         let open: Vec<(Transport, SocketAddr)> = open
             .iter()
-            .filter(|(_, address)| [0, address.port()].contains(&route.listen.port))
+            .filter(|(_, address)| !self.afresh && [0, address.port()].contains(&route.listen.port))
             .copied()
             .collect();
         // With a socket kept, the port is settled.

@@ -8,9 +8,11 @@ mod exchange;
 mod flows;
 
 use crate::alarm::Alarm;
+use crate::associations::SharedAssociations;
 use crate::fleet::Fleet;
 use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
+use crate::look_ups::NameFound;
 use crate::orders::{Began, OrderError, Prepared, Reach, RouteId, RouteState};
 use crate::past::Past;
 use crate::relay::{Ending, RelayPlan};
@@ -18,12 +20,13 @@ use crate::resolve::{Answer, Upstream};
 use crate::routes::{RouteEntry, RouteNode, Routes};
 use crate::settings::StartError;
 use crate::turn::Turn;
+use crate::udp::check_addresses;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::memory::Memory;
 use jostle_engine::profile::{Profile, Rule};
-use jostle_engine::route::Route;
+use jostle_engine::route::{Forward, Route};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -31,6 +34,13 @@ use std::net::SocketAddr;
 /// This share of the process's memory is a route's: one of many flows is bounded by its lanes, one
 /// of many connections by each one's share.
 const ROUTE_SHARE: u64 = 2;
+
+/// What a route keeps while its relays come and go.
+#[derive(Clone, Copy)]
+struct Kept<'a> {
+    memory: &'a Memory,
+    associations: &'a SharedAssociations,
+}
 
 /// The routes and their relays.
 pub(crate) struct Network {
@@ -119,13 +129,15 @@ impl Network {
     ) -> Result<RouteId, StartError> {
         let listeners = listening.listeners(&route.name);
         let memory = self.memory.part(self.memory.limit() / ROUTE_SHARE);
+        let associations = SharedAssociations::default();
+        let kept = Kept { memory: &memory, associations: &associations };
         let mut relays = Vec::new();
         for transport in Transport::ALL {
             let opened = listening.take(transport);
             let Some(upstream) = upstream.as_ref().filter(|_| !opened.is_empty()) else {
                 continue;
             };
-            let made = self.make(transport, &route, upstream.clone(), &memory, opened, turn);
+            let made = self.make(transport, &route, upstream.clone(), kept, opened, turn);
             match made {
                 Ok(index) => relays.push((transport, index)),
                 Err(cause) => {
@@ -137,6 +149,7 @@ impl Network {
             }
         }
         own_addresses(&listeners).for_each(|address| turn.own.add(address));
+        warn_of_openness(&route, &listeners);
         let circles = Alarm::default();
         Ok(self.routes.add(|id| RouteEntry {
             id,
@@ -144,6 +157,7 @@ impl Network {
             upstream,
             listeners,
             relays,
+            associations,
             memory,
             circles,
         }))
@@ -154,13 +168,14 @@ impl Network {
         transport: Transport,
         route: &Route,
         upstream: Upstream,
-        memory: &Memory,
+        kept: Kept<'_>,
         opened: Vec<Opened>,
         turn: &mut Turn,
     ) -> io::Result<usize> {
         let seed = route.seed.unwrap_or(self.seed);
         let (id, rules_on) = (self.fleet.next_id(), self.rules_on);
-        let plan = RelayPlan { id, route, seed, upstream, memory, rules_on };
+        let Kept { memory, associations } = kept;
+        let plan = RelayPlan { id, route, seed, upstream, associations, memory, rules_on };
         let relay = kinds::relay(transport, plan, opened, turn)?;
         turn.descriptors.add_relay(transport);
         Ok(self.fleet.add(relay))
@@ -223,6 +238,7 @@ impl Network {
         let entry = self.routes.get_mut(id)?;
         let route = Route { profile, ..entry.route.clone() };
         route.check_rules().map_err(OrderError::Rules)?;
+        check_addresses(&route).map_err(OrderError::Rules)?;
         entry.route = route;
         for &(_, index) in &entry.relays {
             self.fleet.touch(index).follow(&entry.route, self.rules_on, turn);
@@ -297,6 +313,13 @@ impl Network {
         }
     }
 
+    /// Tells the relays that asked for a name what was found; some may be gone.
+    pub(crate) fn pass_on(&mut self, found: &NameFound, turn: &mut Turn) {
+        for &relay in &found.relays {
+            self.fleet.take_name(relay, found, turn);
+        }
+    }
+
     /// Does what is due.
     pub(crate) fn work(&mut self, turn: &mut Turn) {
         let Self { fleet, past, .. } = self;
@@ -333,6 +356,21 @@ impl Network {
 
     pub(crate) const fn seed(&self) -> u64 {
         self.seed
+    }
+}
+
+/// Warns of a route that anybody may go through.
+fn warn_of_openness(route: &Route, listeners: &[Listener]) {
+    let Some(Forward { protocol, user: None, .. }) = route.destination.forward() else { return };
+    let is_open = |listener: &&Listener| !listener.address.ip().to_canonical().is_loopback();
+    if let Some(listener) = listeners.iter().find(is_open) {
+        log::warn!(
+            "route {}: whoever reaches {}://{} goes through it to any public address; set a user \
+             (--user), or listen on 127.0.0.1",
+            route.name,
+            protocol.scheme(),
+            listener.address
+        );
     }
 }
 

@@ -6,6 +6,7 @@ use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::packet::Packet;
 use jostle_engine::route::{TcpMode, Unit};
+use jostle_forward::Target;
 use std::net::SocketAddr;
 
 /// Something that happened to a flow or connection.
@@ -35,11 +36,22 @@ pub enum FlowEvent<'a> {
         /// How its bytes cross the route.
         crossing: Crossing,
     },
+    /// Its client has asked for this target; comes right behind [`Opened`](Self::Opened).
+    AskedFor(&'a Target),
     /// It has a socket to the upstream; a connection is not connected yet.
     Reached {
         /// The address of that socket.
         local: SocketAddr,
         /// Where it leads.
+        upstream: SocketAddr,
+    },
+    /// A UDP flow leaves from a fresh socket from now on.
+    Rebound {
+        /// The address that it left from so far.
+        from: SocketAddr,
+        /// The address of the fresh socket.
+        to: SocketAddr,
+        /// Where both lead.
         upstream: SocketAddr,
     },
     /// The upstream has accepted the connection.

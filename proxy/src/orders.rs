@@ -128,7 +128,7 @@ impl Prepared {
     /// Looks up the names of a route; may block.
     pub(crate) fn new(route: Route) -> Result<Self, StartError> {
         Self::with(route, |route, cause| {
-            let (route, address) = (route.name.clone(), route.upstream.to_string());
+            let (route, address) = (route.name.clone(), route.destination.to_string());
             Err(StartError::Resolve { route, address, cause })
         })
     }
@@ -137,13 +137,22 @@ impl Prepared {
     /// keep the others from starting.
     pub(crate) fn at_start(route: Route) -> Result<Self, StartError> {
         Self::with(route, |route, cause| {
-            let Route { name, upstream, .. } = route;
+            let Route { name, destination, .. } = route;
             log::warn!(
-                "route {name}: {upstream} has no address ({cause}); its clients are refused until \
-                 it has one"
+                "route {name}: {destination} has no address ({cause}); its clients are refused \
+                 until it has one"
             );
-            Ok(Upstream::without_address(upstream))
+            Ok(destination.upstream().map_or_else(Upstream::asked_for, Upstream::without_address))
         })
+    }
+
+    /// Returns the same on a port that the system picks, whatever it listens on already.
+    pub(crate) fn on_any_port(mut self) -> Self {
+        self.route.listen.port = 0;
+        self.reach = self
+            .reach
+            .map(|Reach { wanted, upstream }| Reach { wanted: wanted.afresh(), upstream });
+        self
     }
 
     /// The same without looking up the upstream's name, which the route's relays ask for.
@@ -152,7 +161,8 @@ impl Prepared {
             return Ok(Self { route, reach: None });
         }
         let wanted = Wanted::new(&route)?;
-        let upstream = Upstream::unasked(&route.upstream);
+        let upstream =
+            route.destination.upstream().map_or_else(Upstream::asked_for, Upstream::unasked);
         Ok(Self { route, reach: Some(Reach { wanted, upstream }) })
     }
 
@@ -164,7 +174,8 @@ impl Prepared {
             return Ok(Self { route, reach: None });
         }
         let wanted = Wanted::new(&route)?;
-        let upstream = Upstream::new(&route.upstream);
+        let upstream =
+            route.destination.upstream().map_or_else(|| Ok(Upstream::asked_for()), Upstream::new);
         let upstream = upstream.or_else(|cause| without_address(&route, cause))?;
         Ok(Self { route, reach: Some(Reach { wanted, upstream }) })
     }

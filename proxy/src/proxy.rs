@@ -5,6 +5,7 @@ use crate::descriptors::Descriptors;
 use crate::event_log::{EventLog, LogEnd};
 use crate::flow::FlowOrder;
 use crate::listener::Listener;
+use crate::look_ups::LookUps;
 use crate::network::Network;
 use crate::orders::{Carried, Flags, ORDERS_MAX, Order, OrderError, Prepared, Reply, RouteState};
 use crate::own::OwnAddresses;
@@ -54,7 +55,8 @@ impl Proxy {
     pub fn bind(settings: Settings) -> Result<Self, StartError> {
         let Settings { routes, seed, portable, events, events_only, .. } = settings;
         let Settings { sinks, on_client, .. } = settings;
-        let Settings { spin, connect_timeout, memory, per_source, .. } = settings;
+        let Settings { spin, connect_timeout, negotiation_timeout, memory, per_source, .. } =
+            settings;
         let Settings { amplification, tells_of_upstreams, kept_descriptors, .. } = settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
@@ -65,6 +67,7 @@ impl Proxy {
         sinks.iter_mut().for_each(|sink| sink.begin(epoch));
         let mut turn = Turn {
             names: Names::new(Arc::clone(&waker)),
+            asked: LookUps::new(Arc::clone(&waker)),
             reactor,
             sinks: Sinks::new(log, sinks),
             on_client,
@@ -80,7 +83,14 @@ impl Proxy {
             own: OwnAddresses::default(),
             scratch: vec![0; SCRATCH_BYTES],
             now: Instant::START,
-            options: LoopOptions { portable, connect_timeout, amplification, tells_of_upstreams },
+            options: LoopOptions {
+                portable,
+                connect_timeout,
+                negotiation_timeout,
+                amplification,
+                tells_of_upstreams,
+            },
+            called: Vec::new(),
             warned_of_memory: false,
         };
         let mut network = Network::new(seed, Memory::new(memory.max(Settings::MEMORY_LEAST)));
@@ -173,6 +183,9 @@ impl Proxy {
         }
         while let Some(answer) = self.turn.names.answer() {
             self.network.learn(answer, &mut self.turn);
+        }
+        while let Some(found) = self.turn.asked.answer(self.turn.now) {
+            self.network.pass_on(&found, &mut self.turn);
         }
     }
 

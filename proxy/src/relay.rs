@@ -5,6 +5,7 @@
 //! orders; it never blocks.
 
 use crate::account::LinkReport;
+use crate::associations::SharedAssociations;
 use crate::flow::{FlowPage, FlowState};
 use crate::listener::Opened;
 use crate::reactor::{Readiness, RelayId, SocketKey};
@@ -17,7 +18,7 @@ use jostle_engine::memory::Memory;
 use jostle_engine::route::Route;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The parts that a relay is made of.
 pub(crate) struct RelayPlan<'a> {
@@ -25,6 +26,8 @@ pub(crate) struct RelayPlan<'a> {
     pub(crate) route: &'a Route,
     pub(crate) seed: u64,
     pub(crate) upstream: Upstream,
+    /// What its clients may send by, if they ask for associations.
+    pub(crate) associations: &'a SharedAssociations,
     /// The process's memory for what is held.
     pub(crate) memory: &'a Memory,
     pub(crate) rules_on: bool,
@@ -32,7 +35,8 @@ pub(crate) struct RelayPlan<'a> {
 
 /// The sockets of one transport of one route.
 ///
-/// After each of `serve`, `follow`, `drain`, `listen` and `set_addresses` the loop calls `work` in the same turn.
+/// After each of `serve`, `follow`, `drain`, `listen`, `set_addresses`
+/// and `take_name` the loop calls `work` in the same turn.
 pub(crate) trait Relay: Send {
     /// Notes an event and asks the reactor for a turn; the work is done in `serve`.
     fn note(&mut self, socket: SocketKey, readiness: Readiness, turn: &mut Turn);
@@ -52,6 +56,9 @@ pub(crate) trait Relay: Send {
 
     /// Takes the resolver's answer, and serves those who waited for it.
     fn set_addresses(&mut self, addresses: Vec<SocketAddr>, turn: &mut Turn);
+
+    /// Takes the addresses of a name that its clients asked for; none if it has none.
+    fn take_name(&mut self, _name: &str, _addresses: &[IpAddr], _: &mut Turn) {}
 
     /// Listens on more sockets, on all of them or none.
     fn listen(&mut self, opened: Vec<Opened>, turn: &mut Turn) -> io::Result<()>;

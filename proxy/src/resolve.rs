@@ -54,7 +54,8 @@ pub(crate) fn resolve(target: &HostPort) -> io::Result<Vec<SocketAddr>> {
 /// the name has no address.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
-    target: HostPort,
+    /// `None` where each client says where it wants to go: there is nobody to relay to otherwise.
+    target: Option<HostPort>,
     addresses: Vec<SocketAddr>,
     is_name: bool,
     /// The time of the last question.
@@ -93,12 +94,24 @@ impl Upstream {
             Err(_) => Vec::new(),
         };
         Self {
-            target: target.clone(),
+            target: Some(target.clone()),
             is_name: addresses.is_empty(),
             addresses: addresses.into_iter().map(|ip| SocketAddr::new(ip, target.port)).collect(),
             asked: None,
             waits: false,
             answered: false,
+        }
+    }
+
+    /// The destination of a relay whose clients say where they want to go.
+    pub(crate) const fn asked_for() -> Self {
+        Self {
+            target: None,
+            addresses: Vec::new(),
+            is_name: false,
+            asked: None,
+            waits: false,
+            answered: true,
         }
     }
 
@@ -115,7 +128,7 @@ impl Upstream {
 
     /// Returns true if it leads to `target`.
     pub(crate) fn is_for(&self, target: &HostPort) -> bool {
-        self.target == *target
+        self.target.as_ref() == Some(target)
     }
 
     /// Returns true while there is no address, and an answer that may bring one is still to come.
@@ -181,7 +194,8 @@ impl Upstream {
     fn ask_if_older(&mut self, age: Duration, relay: RelayId, now: Instant, names: &mut Names) {
         if self.is_name && !self.waits && self.asked.is_none_or(|asked| asked + age <= now) {
             self.asked = Some(now);
-            self.waits = names.ask(relay, self.target.clone());
+            let target = self.target.clone();
+            self.waits = target.is_some_and(|target| names.ask(relay, target));
         }
     }
 
@@ -193,15 +207,15 @@ impl Upstream {
         if addresses.is_empty() {
             return;
         }
-        if self.addresses.is_empty() && !first {
-            log::info!("{} has an address now", self.target);
+        if let Some(target) = self.target.as_ref().filter(|_| self.addresses.is_empty() && !first) {
+            log::info!("{target} has an address now");
         }
         self.addresses = addresses;
     }
 }
 
 /// Returns true if what is sent to `address` comes to `listener`, as far as the addresses tell.
-fn leads_to(address: SocketAddr, listener: SocketAddr) -> bool {
+pub(crate) fn leads_to(address: SocketAddr, listener: SocketAddr) -> bool {
     address.port() == listener.port() && hears(listener.ip(), address.ip())
 }
 
@@ -237,12 +251,12 @@ impl Names {
 
     /// Returns the next answer.
     pub(crate) fn answer(&self) -> Option<Answer> {
-        self.resolver.as_ref()?.answers.try_recv().ok()
+        self.resolver.as_ref()?.next_answer()
     }
 }
 
 /// Threads that look names up, as many as there are questions at once.
-struct Resolver {
+pub(crate) struct Resolver {
     questions: SyncSender<(RelayId, HostPort)>,
     answers: Receiver<Answer>,
     threads: usize,
@@ -254,14 +268,20 @@ struct Resolver {
 }
 
 impl Resolver {
-    fn new(waker: Arc<Waker>) -> Self {
+    pub(crate) fn new(waker: Arc<Waker>) -> Self {
         let (questions, asked) = mpsc::sync_channel(QUESTIONS_MAX);
         let (answered, answers) = mpsc::channel();
         let (open, asked) = (Arc::default(), Arc::new(Mutex::new(asked)));
         Self { questions, answers, threads: 0, open, asked, answered, waker }
     }
 
-    fn ask(&mut self, relay: RelayId, target: HostPort) -> bool {
+    /// Returns the next answer.
+    pub(crate) fn next_answer(&self) -> Option<Answer> {
+        self.answers.try_recv().ok()
+    }
+
+    /// Asks for a name. Returns true if there will be an answer.
+    pub(crate) fn ask(&mut self, relay: RelayId, target: HostPort) -> bool {
         if self.open.load(Ordering::Relaxed) >= self.threads && self.threads < LOOK_UPS_MAX {
             match self.start_thread() {
                 Ok(()) => self.threads += 1,
@@ -325,7 +345,9 @@ mod tests {
             ["[::1]:53".parse().unwrap(), "127.0.0.1:53".parse().unwrap()]
         );
         let mut named = unasked("host.example");
-        assert!(named.is_awaited() && named.is_for(&named.target.clone()));
+        assert!(
+            named.is_awaited() && named.is_for(&HostPort { host: "host.example".into(), port: 53 })
+        );
         named.set_addresses(Vec::new());
         assert!(!named.is_awaited(), "it has none, which is known");
         named.set_addresses(vec!["192.0.2.1:53".parse().unwrap()]);

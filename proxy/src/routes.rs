@@ -1,6 +1,7 @@
 //! The table of routes, and the walk that finds those which lead to themselves.
 
 use crate::alarm::Alarm;
+use crate::associations::SharedAssociations;
 use crate::listener::Listener;
 use crate::orders::{Began, OrderError, RouteId, RouteState};
 use crate::resolve::{Answer, Upstream};
@@ -26,6 +27,8 @@ pub(crate) struct RouteEntry {
     /// The addresses of its upstream as they were last learned; none when it is disabled.
     pub(crate) upstream: Option<Upstream>,
     pub(crate) listeners: Vec<Listener>,
+    /// Who may send datagrams to its relay, if clients ask for associations.
+    pub(crate) associations: SharedAssociations,
     /// Its relays, by their place in the fleet.
     pub(crate) relays: Vec<(Transport, usize)>,
     /// The memory that its relays' bytes are charged to.
@@ -136,7 +139,7 @@ impl Routes {
             Some(circle) if entry.circles.raise(now) => log::warn!(
                 "route {}: {} is {circle} now, which leads back to this route; it is not used",
                 entry.route.name,
-                entry.route.upstream
+                entry.route.destination
             ),
             Some(_) => {}
         }
@@ -176,8 +179,8 @@ fn refuse_circle(
             for _ in 0..nodes.len() {
                 let Some(to) = follow(at) else { break };
                 if to == start {
-                    let Route { name, upstream, .. } = nodes[start].route;
-                    let (route, upstream) = (name.clone(), upstream.clone());
+                    let Route { name, destination, .. } = nodes[start].route;
+                    let (route, upstream) = (name.clone(), destination.to_string());
                     return Err(StartError::Circle { route, upstream });
                 }
                 at = to;
@@ -201,7 +204,7 @@ mod tests {
         );
         let no_files = |name: &str| Err(format!("{name}: tests read no files"));
         let route = Configuration::from_json(&text, &no_files).unwrap().routes.remove(0);
-        let mut known = Upstream::without_address(&route.upstream);
+        let mut known = Upstream::without_address(route.destination.upstream().unwrap());
         known.set_addresses(vec![upstream.parse().unwrap()]);
         RouteEntry {
             id,
@@ -212,6 +215,7 @@ mod tests {
                 address: listen.parse().unwrap(),
             }],
             relays: vec![(Transport::Udp, relay)],
+            associations: SharedAssociations::default(),
             memory: Memory::default(),
             circles: Alarm::default(),
             route,

@@ -1,6 +1,7 @@
 //! Which fates somebody wants to be told of.
 
 use crate::fate::{Fate, Loss, Settled};
+use crate::sinks::SocketChange;
 use jostle_common::chance::Direction;
 use std::ops::RangeInclusive;
 
@@ -113,6 +114,15 @@ impl Selection {
                 _ => false,
             })
             && is_sampled(settled.packet.number, self.every)
+    }
+
+    /// Returns true if it wants to be told that a flow leaves from a fresh socket: who asks for fates of
+    /// a kind or of the other direction does not.
+    pub(crate) fn wants_change(&self, change: &SocketChange<'_>) -> bool {
+        is_one_of(&self.routes, |route| route == change.route)
+            && is_one_of(&self.directions, |direction| *direction == Direction::Up)
+            && is_one_of(&self.flows, |flows| flows.contains(&change.flow))
+            && self.fates.is_empty()
     }
 }
 

@@ -4,7 +4,7 @@ use crate::client::ClientHook;
 use crate::selection::Selection;
 use crate::sinks::Sink;
 use jostle_engine::memory::LIMIT_DEFAULT;
-use jostle_engine::route::{HostPort, Route};
+use jostle_engine::route::Route;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub struct Settings {
     pub spin: Duration,
     /// The time that an upstream has to answer a TCP connect.
     pub connect_timeout: Duration,
+    /// The time that a client of a forward listener has to say where it wants to go.
+    pub negotiation_timeout: Duration,
     /// The most bytes that a UDP client gets per byte from it until it has shown that it is there,
     /// by sending something after it was answered; `None`: any number. Clients on loopback need not
     /// show it.
@@ -53,6 +55,9 @@ pub struct Settings {
 impl Settings {
     /// Longer than two lost SYNs take (1 s and 2 s more), shorter than people wait.
     pub const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+    /// As long as a connect may take: longer than two lost segments of a greeting take.
+    pub const NEGOTIATION_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
     /// The spin at which the median lateness of a 20 ms delay stops falling (30 µs without, 5 µs
     /// with it).
@@ -79,6 +84,7 @@ impl Settings {
             on_client: None,
             spin: Self::SPIN_DEFAULT,
             connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
+            negotiation_timeout: Self::NEGOTIATION_TIMEOUT_DEFAULT,
             amplification: Self::AMPLIFICATION_DEFAULT,
             tells_of_upstreams: true,
             memory: Self::MEMORY_DEFAULT,
@@ -121,7 +127,7 @@ pub enum StartError {
         /// The route's name.
         route: String,
         /// The upstream that leads back.
-        upstream: HostPort,
+        upstream: String,
     },
     /// The process may not open as many sockets as one client needs.
     #[error(

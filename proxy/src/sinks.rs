@@ -5,6 +5,7 @@ use crate::fate::Settled;
 use crate::observed::Observed;
 use crate::snapshot::EventLines;
 use jostle_common::time::Instant;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Is told of each packet's fate, once, on the event loop.
@@ -50,6 +51,25 @@ pub trait Sink: Send {
     }
 }
 
+/// A UDP flow that leaves from a fresh socket from now on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SocketChange<'a> {
+    /// The route's name.
+    pub(crate) route: &'a str,
+    /// The ordinal of the flow.
+    pub(crate) flow: u32,
+    /// The time.
+    pub(crate) at: Instant,
+    /// The key of the rule that says so.
+    pub(crate) rule: &'a str,
+    /// The address that it left from so far.
+    pub(crate) from: SocketAddr,
+    /// The address of the fresh socket.
+    pub(crate) to: SocketAddr,
+    /// True if what still comes to the old one is delivered.
+    pub(crate) delivers_old: bool,
+}
+
 /// All sinks of a proxy.
 pub(crate) struct Sinks {
     pub(crate) log: Option<EventLog>,
@@ -93,6 +113,13 @@ impl Sinks {
         }
         for sink in &mut self.others {
             sink.record(settled);
+        }
+    }
+
+    /// Writes into the event log that a flow leaves from another address.
+    pub(crate) fn change_socket(&mut self, change: &SocketChange<'_>) {
+        if let Some(log) = &mut self.log {
+            log.record_change(change);
         }
     }
 

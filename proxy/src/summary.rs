@@ -6,6 +6,7 @@ use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTripMs;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::transport::Transport;
+use jostle_engine::counters::{CrossCounters, EcnCounters};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
@@ -101,6 +102,9 @@ pub struct LinkSummary {
     pub discarded: BTreeMap<&'static str, u64>,
     /// Of the delivered, how many had bits flipped.
     pub corrupted: u64,
+    /// What the IP headers of the delivered said of congestion; `None` where it is not carried
+    /// across.
+    pub ecn: Option<EcnCounters>,
     /// Packets and copies that were still inside when the run ended.
     pub held: u64,
     /// Datagrams that the kernel dropped before they could be read; `None` where it does not tell.
@@ -112,6 +116,9 @@ pub struct LinkSummary {
     /// Bytes that rules on delivered TCP streams discarded, by rule.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub bytes_discarded: BTreeMap<String, u64>,
+    /// Packets that `cross` rules sent, which are in no other number; `None` where there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cross: Option<CrossCounters>,
     /// The lateness of releases.
     pub lateness: LatenessSummary,
     /// The delays that rules gave to what was delivered.

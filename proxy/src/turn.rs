@@ -2,8 +2,9 @@
 
 use crate::client::{ClientHook, NewClient};
 use crate::descriptors::Descriptors;
+use crate::look_ups::LookUps;
 use crate::own::OwnAddresses;
-use crate::reactor::Reactor;
+use crate::reactor::{Reactor, RelayId};
 use crate::resolve::Names;
 use crate::sinks::Sinks;
 use jostle_common::time::Instant;
@@ -19,6 +20,8 @@ pub(crate) struct Turn {
     pub(crate) reactor: Reactor,
     /// Looks names up.
     pub(crate) names: Names,
+    /// Looks up what clients ask for.
+    pub(crate) asked: LookUps,
     /// The sinks of fates.
     pub(crate) sinks: Sinks,
     /// Is told of new clients.
@@ -34,6 +37,8 @@ pub(crate) struct Turn {
     /// The time at which this turn began. What a turn reads arrived before or during it.
     pub(crate) now: Instant,
     pub(crate) options: LoopOptions,
+    /// The relays that others of their route have something for.
+    pub(crate) called: Vec<RelayId>,
     /// Set once it was said that the memory for streams is short.
     pub(crate) warned_of_memory: bool,
 }
@@ -92,6 +97,8 @@ pub(crate) struct LoopOptions {
     pub(crate) connect_timeout: Duration,
     /// The most bytes that an unproved UDP client gets per byte from it.
     pub(crate) amplification: Option<u32>,
+    /// The time that a client has to say where it wants to go.
+    pub(crate) negotiation_timeout: Duration,
     /// Warn of upstreams that cannot be reached.
     pub(crate) tells_of_upstreams: bool,
 }

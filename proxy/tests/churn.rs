@@ -284,13 +284,22 @@ fn a_thousand_routes_come_change_and_go_under_traffic() {
     wait_until("the links to be empty", idle);
     let summary = proxy.stop();
     assert_conserved(&summary);
-    assert_eq!(summary.events_lost, 0);
     // On TCP without rules nothing but the counters tells.
     let udp_of = |name: &str| summary.link(name, Transport::Udp, Direction::Up).unwrap();
     for (name, _) in STAYING {
         assert_eq!((udp_of(name).missed_by_kernel, udp_of(name).held), (Some(0), 0), "{name}");
     }
-    assert_eq!(tally.fates(), log.fates(), "the sink and the event log");
+    let (told, written) = (tally.fates(), log.fates());
+    match summary.events_lost {
+        0 => assert_eq!(told, written, "the sink and the event log"),
+        // A machine that is busy elsewhere may not write as fast as packets go; what it left out
+        // is counted.
+        lost => assert_eq!(
+            told.values().sum::<u64>(),
+            written.values().sum::<u64>() + lost,
+            "the sink and the event log"
+        ),
+    }
     let mut udp = summary.clone();
     udp.links.retain(|link| link.protocol == Transport::Udp);
     for (key, count) in counted(&udp) {

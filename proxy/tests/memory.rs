@@ -5,6 +5,7 @@
 mod support;
 
 use jostle_common::chance::Direction;
+use jostle_common::ecn::Ecn;
 use jostle_common::transport::Transport;
 use jostle_proxy::{MemorySummary, Settings};
 use jostle_sys::{Message, Outbox};
@@ -59,7 +60,7 @@ fn fill(chance: &str, size: usize, run: usize, mebibytes: u64) -> u64 {
         assert!(begun.elapsed() < PATIENCE, "{chance} of {size} bytes: it is never full");
         for _ in 0..100 {
             let pieces = vec![IoSlice::new(&payload); run];
-            let message = Message { pieces: &pieces, to: None, source: None };
+            let message = Message { pieces: &pieces, to: None, source: None, ecn: Ecn::NotEct };
             if let Err(error) = outbox.send(&client, &[message]) {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
             }

@@ -14,7 +14,8 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc;
 use std::time::Duration;
 use support::{
-    Brake, PATIENCE, Running, assert_conserved, on_one_port, route, rules, settings, wait_until,
+    Brake, PATIENCE, Running, assert_conserved, on_one_port, route, rules, settings,
+    vacant_address, wait_until,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -75,8 +76,8 @@ fn a_route_comes_and_goes_and_what_it_did_stays() {
 #[test]
 fn an_order_that_cannot_be_carried_out_changes_nothing() {
     let proxy = empty();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let blocker = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = vacant_address();
+    let blocker = TcpListener::bind(vacant_address()).unwrap();
     let add = |text: &str| proxy.control.add(route(text));
     let first = format!(r#"{{ "name": "a", "listen": "{taken}", "upstream": "127.0.0.1:9" }}"#);
     let id = add(&first).unwrap();
@@ -113,8 +114,7 @@ fn an_order_that_cannot_be_carried_out_changes_nothing() {
 #[test]
 fn a_circle_through_two_routes_is_found_when_the_second_comes() {
     let proxy = empty();
-    let free = |()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let [one, two] = [(); 2].map(free);
+    let [one, two] = [(); 2].map(|()| vacant_address());
     let text = |name: &str, listen: SocketAddr, upstream: SocketAddr| {
         route(&format!(r#"{{ "name": "{name}", "listen": "{listen}", "upstream": "{upstream}" }}"#))
     };

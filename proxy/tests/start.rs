@@ -9,13 +9,13 @@ use jostle_common::transport::Transport;
 use jostle_proxy::{Proxy, StartError};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
-use support::{PATIENCE, Running, settings, wait_until};
+use support::{PATIENCE, Running, settings, vacant_address, wait_until};
 
 #[test]
 fn all_listeners_are_opened_or_none() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind(vacant_address()).unwrap();
     let address = taken.local_addr().unwrap();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = vacant_address();
     let routes = format!(
         r#"{{ "name": "first", "listen": "both://{free}", "upstream": "127.0.0.1:9" }},
            {{ "name": "second", "listen": "tcp://{address}", "upstream": "127.0.0.1:9" }}"#
@@ -41,8 +41,7 @@ fn all_listeners_are_opened_or_none() {
 
 #[test]
 fn a_route_that_leads_to_itself_is_refused() {
-    let [one, two] =
-        [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+    let [one, two] = [(); 2].map(|()| vacant_address().port());
     let circle = |routes: &str| match Proxy::bind(settings(routes)) {
         Err(StartError::Circle { route, .. }) => Some(route),
         Err(error) => panic!("{error}"),
@@ -69,7 +68,7 @@ fn a_route_that_leads_to_itself_is_refused() {
         assert_eq!(circle(&both).as_deref(), Some("1"));
     }
     // A UDP route on the port number of its TCP server is no circle.
-    let server = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = vacant_address().port();
     let across = format!(
         "{}, {}",
         route("udp", "127.0.0.1", server, "127.0.0.1", two),

@@ -10,7 +10,7 @@ use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use support::{PATIENCE, Running, wait_until};
+use support::{PATIENCE, Running, vacant_address, wait_until};
 
 /// The ways between client and server.
 #[derive(Clone, Copy, Debug)]
@@ -213,8 +213,7 @@ fn a_reset_reaches_an_end_that_does_not_read() {
 #[test]
 fn a_refusing_upstream_resets_the_client() {
     for way in WAYS {
-        // A port that was free a moment ago.
-        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let closed = vacant_address();
         let (address, proxy) = reach(way, closed);
         let begun = Instant::now();
         let refused = match TcpStream::connect(address) {

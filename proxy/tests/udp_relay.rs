@@ -3,6 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
+#[path = "udp_relay/ecn.rs"]
+#[cfg(target_os = "linux")]
+mod ecn;
+#[path = "udp_relay/rebind.rs"]
+mod rebind;
+#[path = "udp_relay/scenarios.rs"]
+mod scenarios;
+#[path = "udp_relay/socks.rs"]
+mod socks;
 mod support;
 
 use jostle_common::chance::Direction;
@@ -11,7 +20,7 @@ use jostle_proxy::{LinkSummary, Summary};
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
-use support::{PATIENCE, Running};
+use support::{PATIENCE, Running, vacant_address};
 
 fn socket(address: &str) -> UdpSocket {
     let socket = UdpSocket::bind(address).unwrap();
@@ -239,8 +248,8 @@ fn idle_flows_are_forgotten_but_not_with_packets_inside() {
 #[test]
 fn an_earlier_refusal_costs_no_datagram() {
     for portable in [false, true] {
-        let server = socket("127.0.0.1:0");
-        let address = server.local_addr().unwrap();
+        let address = vacant_address();
+        let server = socket(&address.to_string());
         let more = r#", "profile": { "up": [ { "rule": "delay", "time": "30ms" } ] }"#;
         let proxy = start("udp://127.0.0.1:0", address, more, portable);
         let client = client(proxy.address(Transport::Udp));

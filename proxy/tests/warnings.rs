@@ -6,9 +6,9 @@ mod support;
 
 use jostle_common::transport::Transport;
 use std::io::Read;
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 use std::sync::{Mutex, Once};
-use support::{PATIENCE, Running, wait_until};
+use support::{PATIENCE, Running, vacant_address, wait_until};
 
 /// The warnings of all tests. Each looks for those about its own upstream.
 static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -74,7 +74,7 @@ fn a_dead_udp_upstream_is_told_once() {
 fn a_dead_tcp_upstream_is_told_once() {
     listen();
     for weather in ["{}", r#"{ "both": [ { "rule": "delay", "time": "1ms" } ] }"#] {
-        let upstream = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let upstream = vacant_address();
         let proxy = Running::start(&format!(
             r#"{{ "listen": "tcp://127.0.0.1:0", "upstream": "{upstream}",
                  "profile": {weather} }}"#

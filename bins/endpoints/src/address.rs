@@ -11,6 +11,20 @@ use std::net::{SocketAddr, ToSocketAddrs};
 /// # Errors
 /// A [`Usage`] when it is written wrongly; another error when the host is unknown.
 pub(crate) fn resolve(text: &str, scheme: &str, port: u16) -> anyhow::Result<Vec<SocketAddr>> {
+    let (host, port) = read(text, scheme, port)?;
+    let found: Vec<_> = (host, port)
+        .to_socket_addrs()
+        .with_context(|| format!("cannot find the host \"{host}\""))?
+        .collect();
+    anyhow::ensure!(!found.is_empty(), "the host \"{host}\" has no address");
+    Ok(found)
+}
+
+/// Reads the same without resolving it: the host, and the port.
+///
+/// # Errors
+/// A [`Usage`] when it is written wrongly.
+pub(crate) fn read<'a>(text: &'a str, scheme: &str, port: u16) -> anyhow::Result<(&'a str, u16)> {
     let bare = match text.split_once("://") {
         Some((found, rest)) if found == scheme => rest,
         Some((found, rest)) => {
@@ -20,18 +34,12 @@ pub(crate) fn resolve(text: &str, scheme: &str, port: u16) -> anyhow::Result<Vec
         }
         None => text,
     };
-    let (host, port) = split(bare, port).ok_or_else(|| {
+    split(bare, port).ok_or_else(|| {
         Usage::error(format!(
             "\"{text}\" is not an address; write HOST:PORT, such as 127.0.0.1:{port} or \
              [::1]:{port}"
         ))
-    })?;
-    let found: Vec<_> = (host, port)
-        .to_socket_addrs()
-        .with_context(|| format!("cannot find the host \"{host}\""))?
-        .collect();
-    anyhow::ensure!(!found.is_empty(), "the host \"{host}\" has no address");
-    Ok(found)
+    })
 }
 
 /// Returns the one address to listen on: `localhost` is 127.0.0.1, where IPv4-only programs look.

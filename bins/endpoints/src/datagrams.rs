@@ -6,20 +6,28 @@
 
 use crate::ending::LoopEnd;
 use crate::hints::Hints;
+use crate::protocol::socks5::{SocksRequest, SocksTarget, datagram_header, payload_at};
 use crate::protocol::{Endpoint, Redirect, Transmit};
+use crate::socks::{self, ByProxy};
+use crate::way::{SocksProxy, Way};
 use anyhow::Context as _;
 use jostle_common::clock::Clock;
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_console::stop::{STOP, Stop};
+use jostle_sys::{Inbox, Message, Outbox, note_ecn};
 use mio::event::Source;
+use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use std::io;
+use std::io::{self, IoSlice, Read as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 const SOCKET: Token = Token(0);
 /// The token of the other source that wakes the loop.
 const OTHER: Token = Token(1);
+/// The token of the connection that keeps an association with a proxy.
+const ASSOCIATION: Token = Token(2);
 /// The number of datagrams that are taken in before the clock, the stop request and the progress
 /// get their turn.
 const BATCH: usize = 64;
@@ -29,16 +37,34 @@ const DATAGRAM_MAX: usize = 1 << 16;
 /// seconds of data.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
+/// The time that a proxy has to make an association.
+const PROXY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// An association with a SOCKS5 proxy.
+#[derive(Debug)]
+struct Association {
+    /// It lasts as long as this does.
+    stream: TcpStream,
+    /// In front of each datagram to the server.
+    header: Vec<u8>,
+    /// A datagram with its header; kept for its memory.
+    framed: Vec<u8>,
+}
+
 /// A UDP socket and the loop around it.
 #[derive(Debug)]
 struct Driver {
     socket: mio::net::UdpSocket,
     /// The only peer, when the socket is connected: then refusals by the network are told.
     peer: Option<SocketAddr>,
+    /// The way to it by a proxy, to which the socket is connected then.
+    association: Option<Association>,
     poll: Poll,
     /// A datagram that the socket had no room for.
     waiting: Option<Transmit>,
     buffer: Box<[u8]>,
+    /// Set if it is told what IP headers say of congestion.
+    inbox: Option<Box<Inbox>>,
     hints: Hints,
 }
 
@@ -72,13 +98,42 @@ impl Driver {
         Self::new(socket, Some(server))
     }
 
+    /// Makes an association with a proxy, for datagrams to and from `server`. Returns `None` when
+    /// the user stopped it.
+    ///
+    /// # Errors
+    /// When the proxy makes none.
+    fn associate(
+        (proxy, target): (&SocksProxy, &SocksTarget),
+        server: SocketAddr,
+        stop: &Stop,
+        clock: Clock,
+    ) -> io::Result<Option<Self>> {
+        let made = socks::ask(proxy, &SocksRequest::Associate, PROXY_PATIENCE, stop, clock);
+        let named = |error: io::Error| {
+            let SocksTarget { host, port } = target;
+            io::Error::new(error.kind(), format!("cannot reach {host} port {port} {error}"))
+        };
+        let Some(ByProxy { poll, mut stream, bound, .. }) = made.map_err(named)? else {
+            return Ok(None);
+        };
+        poll.registry().deregister(&mut stream)?;
+        let mut driver = Self::connect(bound)?;
+        driver.peer = Some(server);
+        driver.poll.registry().register(&mut stream, ASSOCIATION, Interest::READABLE)?;
+        let header = datagram_header(target);
+        driver.association = Some(Association { stream, header, framed: Vec::new() });
+        Ok(Some(driver))
+    }
+
     fn new(mut socket: mio::net::UdpSocket, peer: Option<SocketAddr>) -> io::Result<Self> {
         let poll = Poll::new()?;
         poll.registry().register(&mut socket, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
         // A smaller buffer than asked for is no error; the system's own limit stands.
         let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
         let (buffer, hints) = (vec![0; DATAGRAM_MAX].into(), Hints::default());
-        Ok(Self { socket, peer, poll, waiting: None, buffer, hints })
+        let (association, inbox) = (None, None);
+        Ok(Self { socket, peer, association, poll, waiting: None, buffer, inbox, hints })
     }
 
     /// Lets `source` wake the loop too, for a watcher that reads from it.
@@ -129,8 +184,12 @@ impl Driver {
         clock: &Clock,
     ) -> io::Result<LoopEnd> {
         let _attached = stop.attach(&self.poll)?;
+        if driven.endpoint().hears_marks() {
+            self.hear_marks()?;
+        }
         let mut events = Events::with_capacity(8);
         loop {
+            self.check_association()?;
             self.send_due(driven.endpoint(), clock);
             let drained = self.receive(driven.endpoint(), clock);
             driven.watch();
@@ -151,9 +210,34 @@ impl Driver {
             match self.poll.poll(&mut events, wait) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => debug_assert!(
-                    events.iter().all(|event| [SOCKET, OTHER, STOP].contains(&event.token()))
+                    events
+                        .iter()
+                        .all(|event| [SOCKET, OTHER, ASSOCIATION, STOP].contains(&event.token()))
                 ),
             }
+        }
+    }
+
+    /// Asks to be told what IP headers say of congestion.
+    fn hear_marks(&mut self) -> io::Result<()> {
+        let ipv6 = self.address()?.is_ipv6();
+        note_ecn(&socket2::SockRef::from(&self.socket), ipv6);
+        self.inbox = Some(Inbox::new(false).into());
+        Ok(())
+    }
+
+    /// Makes sure that the association stands: the proxy says nothing on its connection but that it
+    /// has ended.
+    ///
+    /// # Errors
+    /// When it has.
+    fn check_association(&mut self) -> io::Result<()> {
+        let Some(association) = &mut self.association else { return Ok(()) };
+        match association.stream.read(&mut [0; 64]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Ok(length) if length > 0 => Ok(()),
+            _ => Err(io::Error::other("the SOCKS5 proxy has ended the association")),
         }
     }
 
@@ -189,10 +273,25 @@ impl Driver {
         }
     }
 
-    fn send(&self, transmit: &Transmit) -> io::Result<usize> {
+    fn send(&mut self, transmit: &Transmit) -> io::Result<usize> {
+        let payload: &[u8] = match &mut self.association {
+            Some(Association { header, framed, .. }) => {
+                framed.clear();
+                framed.extend_from_slice(header);
+                framed.extend_from_slice(&transmit.payload);
+                framed
+            }
+            None => &transmit.payload,
+        };
+        if transmit.ecn.takes_marks() {
+            let (to, pieces) = (Some(transmit.to), [IoSlice::new(payload)]);
+            let (to, source, ecn) = (to.filter(|_| self.peer.is_none()), None, transmit.ecn);
+            let message = Message { pieces: &pieces, to, source, ecn };
+            return Outbox::new(false).send(&self.socket, &[message]);
+        }
         match self.peer {
-            Some(_) => self.socket.send(&transmit.payload),
-            None => self.socket.send_to(&transmit.payload, transmit.to),
+            Some(_) => self.socket.send(payload),
+            None => self.socket.send_to(payload, transmit.to),
         }
     }
 
@@ -204,16 +303,25 @@ impl Driver {
                 // Answers pile up in the kernel's queue of requests, not in ours of answers.
                 return true;
             }
-            let received = self.socket.recv_from(&mut self.buffer);
+            let received = self.read();
             if self.refused(&received, endpoint, clock) {
                 continue;
             }
             match received {
-                Ok((length, from)) => {
+                Ok((length, from, ecn)) => {
                     // The kernel lets only the peer through, but may write its address with another
                     // scope.
                     let from = self.peer.unwrap_or(from);
-                    endpoint.handle(clock.now(), from, &self.buffer[..length]);
+                    let datagram = &self.buffer[..length];
+                    let payload = match self.association {
+                        // What has no header is not the proxy's.
+                        Some(_) => match payload_at(datagram) {
+                            Some(at) => &datagram[at..],
+                            None => continue,
+                        },
+                        None => datagram,
+                    };
+                    endpoint.handle_marked(clock.now(), from, ecn, payload);
                     if self.peer.is_none()
                         && let Some(hint) = endpoint.take_hint()
                     {
@@ -226,6 +334,19 @@ impl Driver {
             }
         }
         false
+    }
+
+    /// Reads a datagram into the buffer.
+    fn read(&mut self) -> io::Result<(usize, SocketAddr, Ecn)> {
+        let Some(inbox) = &mut self.inbox else {
+            let (length, from) = self.socket.recv_from(&mut self.buffer)?;
+            return Ok((length, from, Ecn::NotEct));
+        };
+        inbox.receive(&self.socket, 1)?;
+        let received = inbox.received().next().ok_or(io::ErrorKind::WouldBlock)?;
+        let from = received.from.or(self.peer).ok_or(io::ErrorKind::InvalidData)?;
+        self.buffer[..received.bytes.len()].copy_from_slice(received.bytes);
+        Ok((received.bytes.len(), from, received.ecn))
     }
 
     /// Returns true if a call reported that an earlier datagram was refused; the endpoint is told.
@@ -340,13 +461,14 @@ impl<C, F: FnMut(SocketAddr, &mut C)> Watcher<C> for F {
 }
 
 /// Drives `client`, whose server is the first of `servers`, until it has finished or `stop` is
-/// requested; while nothing listens at one address it is redirected to the next.
+/// requested; while nothing listens at one address it is redirected to the next. By a proxy nobody
+/// tells that nothing listens.
 ///
 /// # Errors
 /// When there is no way to any server, or the system refuses to wait for events. What the network
 /// does is the client's to know.
 pub fn talk<C: Redirect>(
-    servers: &[SocketAddr],
+    servers: &Way,
     mut client: C,
     stop: &Stop,
     mut watcher: impl Watcher<C>,
@@ -355,7 +477,14 @@ pub fn talk<C: Redirect>(
     let mut addresses = servers.iter().copied().peekable();
     loop {
         let server = addresses.next().context("no address to talk to")?;
-        let run = Driver::connect(server).and_then(|mut driver| {
+        let driver = match servers.proxy() {
+            None => Driver::connect(server),
+            Some(proxy) => match Driver::associate(proxy, server, stop, clock)? {
+                Some(driver) => Ok(driver),
+                None => return Ok(Talk { server, client, ended: clock.now() }),
+            },
+        };
+        let run = driver.and_then(|mut driver| {
             if let Some(source) = watcher.source() {
                 driver.watch(source)?;
             }

@@ -17,5 +17,7 @@ mod options;
 pub mod ping;
 pub mod protocol;
 pub mod saw;
+mod socks;
 pub mod storage;
 pub mod streams;
+pub mod way;

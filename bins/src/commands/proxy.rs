@@ -25,6 +25,7 @@ use anyhow::Context;
 use child::RouteAddresses;
 use clap::Args;
 use events::EventArgs;
+use jostle_common::transport::Transport;
 use jostle_common::units::{ByteSize, Span, parse_seconds, parse_seed};
 use jostle_console::exit::{self, Usage};
 use jostle_console::keys;
@@ -32,10 +33,11 @@ use jostle_console::terminal::{Printer, note};
 use jostle_control::{Journal, Origin, Registry, Server, ServerError, ServerSettings};
 use jostle_engine::profile::Profile;
 use jostle_engine::route::{Route, TcpMode, Unit};
+use jostle_forward::{Allowed, Credentials};
 use jostle_proxy::capture::Capture;
-use jostle_proxy::{Proxy, Selection, Settings, StartError};
+use jostle_proxy::{Listener, Proxy, Selection, Settings, StartError};
 use jostle_study::profiles;
-use jostle_study::weather::Weather;
+use jostle_study::weather::ChosenWeather;
 use outputs::Outputs;
 use pcap::{Pcap, PcapArgs};
 use reload::{Changer, Wishes};
@@ -53,6 +55,8 @@ use stopping::Stopper;
 #[command(after_help = "Examples:
   jostle proxy udp://127.0.0.1:5353=127.0.0.1:53 --drop 5% --delay 40ms
   jostle proxy tcp://localhost:8080=example.org:80 --profile coffee-shop-wifi
+  jostle proxy socks5://127.0.0.1:1080 --profile lte-driving
+  jostle proxy http-proxy://127.0.0.1:8080 --allow 'example.org,*.example.org:443' --loss 1%
   jostle proxy both://127.0.0.1:15201=127.0.0.1:5201 --seed 7 --for 30s --events fates.jsonl
   jostle proxy tcp://127.0.0.1:9100=127.0.0.1:9000 --tcp raw --unit line --drop 10%
   jostle proxy --config configs/proxies/example.json
@@ -66,7 +70,8 @@ stdout is the command's, and what the proxy says goes to stderr. Ctrl-C is then 
 the proxy ends when the command does, and a second Ctrl-C ends both. The status is CMD's; 125 when
 the proxy fails, 126 when CMD cannot be run, 127 when there is no such CMD.")]
 pub struct ProxyArgs {
-    /// Where to listen and where to relay to: udp://, tcp:// or both://LISTEN=UPSTREAM
+    /// Where to listen and where to relay to: udp://, tcp:// or both://LISTEN=UPSTREAM; or, for
+    /// clients that say where they want to go, socks5:// or http-proxy://LISTEN
     #[arg(value_name = "ROUTE", required_unless_present_any = ["config", "api", "panel"])]
     routes: Vec<String>,
     /// Run this while relaying, and end with its status. It finds JOSTLE_PROXY, where the first
@@ -78,7 +83,7 @@ pub struct ProxyArgs {
     /// "tcp://127.0.0.1:8080", "upstream": "127.0.0.1:80", "profile": "geo-satellite" } ] }
     /// (docs/config.md; "profile schema --config" prints its schema)
     #[arg(long, value_name = "FILE",
-        conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow", "idle"])]
+        conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow", "idle", "allow", "user"])]
     config: Option<PathBuf>,
     /// Read the file of --config again whenever it is written, and each profile that it names; SIGHUP
     /// has it read again without that. What did not change goes on undisturbed
@@ -88,7 +93,7 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "PROFILE", add = profiles::completer())]
     profile: Option<String>,
     #[command(flatten)]
-    weather: Weather,
+    weather: ChosenWeather,
     /// The seed of all draws; without it one is drawn and printed
     #[arg(long, value_name = "NUMBER", value_parser = parse_seed, help_heading = "The run")]
     seed: Option<u64>,
@@ -127,6 +132,16 @@ pub struct ProxyArgs {
     /// Relay answers from other ports of a UDP upstream, as TFTP gives
     #[arg(long, help_heading = "The relays")]
     follow: bool,
+    /// Let clients of socks5:// and http-proxy:// reach these targets alone, between commas:
+    /// example.org, *.example.org, 10.0.0.0/8, [2001:db8::]/32 or *, each with :PORT if only one is
+    /// meant. Unless stated they reach all, but no private address from beyond loopback
+    #[arg(long, value_name = "LIST", value_parser = jostle_engine::route::parse_targets,
+        help_heading = "The relays")]
+    allow: Option<Allowed>,
+    /// Let clients of socks5:// and http-proxy:// in that name this user
+    #[arg(long, value_name = "NAME:PASSWORD", value_parser = jostle_engine::route::parse_user,
+        help_heading = "The relays")]
+    user: Option<Credentials>,
     /// Forget a UDP flow (unless stated after 120s) and tear a TCP connection down (never) after so
     /// much silence
     #[arg(long, value_name = "TIME", help_heading = "The relays")]
@@ -371,16 +386,27 @@ fn as_asked(mut routes: Vec<Route>, registry: &Registry) -> Vec<Route> {
 
 /// Says where each route listens, and returns the same for a command.
 fn announce(printer: Printer, proxy: &Proxy, routes: &[Route]) -> Vec<RouteAddresses> {
-    let addresses = proxy.listeners().iter().map(|listener| {
-        let route = routes.iter().find(|route| route.name == listener.route);
-        let url = format!("{}://{}", listener.protocol, listener.address);
+    let route_of = |name: &str| routes.iter().find(|route| route.name == name);
+    // Of a forward listener people are told where connections go; datagrams are told by it.
+    let is_told = |listener: &&Listener| {
+        listener.protocol == Transport::Tcp
+            || route_of(&listener.route).is_none_or(|route| route.scheme().forward().is_none())
+    };
+    let listeners = proxy.listeners();
+    let addresses = listeners.iter().filter(is_told).map(|listener| {
+        let route = route_of(&listener.route);
+        let scheme = route.and_then(|route| route.scheme().forward()).map(|one| one.scheme());
+        let scheme = scheme.unwrap_or_else(|| listener.protocol.name());
+        let url = format!("{scheme}://{}", listener.address);
         printer.ready_as(&listener.route, &url, || {
             route.map_or_else(|| url.clone(), |route| ready::line(route, &url))
         });
         RouteAddresses {
             url,
             listen: listener.address.to_string(),
-            upstream: route.map(|route| route.upstream.to_string()).unwrap_or_default(),
+            upstream: route
+                .and_then(|route| route.destination.upstream())
+                .map(|upstream| upstream.to_string()),
         }
     });
     addresses.collect()

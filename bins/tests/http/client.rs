@@ -1,5 +1,6 @@
 //! Our client: against our server, and against servers that break off, stall, damage and lie.
 
+use crate::proxy_support::vacant_address;
 use crate::support::{Run, bytes, client, names};
 use crate::tools::{Site, headers, names_in};
 use jostle_common::digest::Digest;
@@ -279,7 +280,7 @@ fn silence_and_busy_servers_are_tried_again_and_counted() {
         "{lines:?}"
     );
     assert_eq!(std::fs::read(folder.path().join("a")).unwrap(), b"to the end of the connection");
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = vacant_address();
     let run = client(&["http", "get", &format!("http://{gone}/"), "--dir", dir, "--retries", "1"]);
     assert!(run.status == Some(1) && run.summary["retries"] == 1, "{}", run.summary);
 }

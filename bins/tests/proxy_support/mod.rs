@@ -3,6 +3,9 @@
 #![allow(dead_code, reason = "every test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "../../../proxy/tests/support/vacant.rs"]
+mod vacant;
+
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Lines};
@@ -10,6 +13,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
+#[allow(unused_imports, reason = "every test file uses a part of it")]
+pub(crate) use vacant::vacant_address;
 
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -178,9 +183,9 @@ impl Drop for Background {
     }
 }
 
-/// A port that was free a moment ago, for programs that cannot pick one themselves.
+/// A port that is free, for programs that cannot pick one themselves.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    vacant_address().port()
 }
 
 /// Waits until something listens on a TCP port.

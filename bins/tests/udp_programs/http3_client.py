@@ -1,4 +1,5 @@
-"""Gets / over HTTP/3 (aioquic) from a port of 127.0.0.1 and prints the status, the length and the SHA-256 of what came."""
+"""Gets / over HTTP/3 (aioquic) from a port of 127.0.0.1 and prints the status, the length and the SHA-256 of what came; "died" in
+place of the status if nothing came for so many seconds, when they are given."""
 
 import asyncio
 import hashlib
@@ -9,6 +10,7 @@ from aioquic.asyncio import QuicConnectionProtocol, connect
 from aioquic.h3.connection import H3_ALPN, H3Connection
 from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.events import ConnectionTerminated
 
 
 class Client(QuicConnectionProtocol):
@@ -19,8 +21,11 @@ class Client(QuicConnectionProtocol):
         self.done = asyncio.get_running_loop().create_future()
 
     def quic_event_received(self, event):
+        if isinstance(event, ConnectionTerminated) and not self.done.done():
+            self.status = "died"
+            self.done.set_result(None)
         for answer in self.http.handle_event(event):
-            if isinstance(answer, HeadersReceived):
+            if isinstance(answer, HeadersReceived) and self.status is None:
                 self.status = dict(answer.headers)[b":status"].decode()
             if isinstance(answer, DataReceived):
                 self.body += answer.data
@@ -37,8 +42,10 @@ class Client(QuicConnectionProtocol):
 
 async def main():
     configuration = QuicConfiguration(is_client=True, alpn_protocols=H3_ALPN, verify_mode=ssl.CERT_NONE)
-    async with connect("127.0.0.1", int(sys.argv[1]), configuration=configuration, create_protocol=Client) as client:
-        await asyncio.wait_for(client.get(), 30)
+    if len(sys.argv) > 2:
+        configuration.idle_timeout = float(sys.argv[2])
+    async with connect("127.0.0.1", int(sys.argv[1]), configuration=configuration, create_protocol=Client, wait_connected=False) as client:
+        await asyncio.wait_for(client.get(), 60)
         print(client.status, len(client.body), hashlib.sha256(client.body).hexdigest(), flush=True)
 
 

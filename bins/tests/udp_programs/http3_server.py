@@ -1,4 +1,5 @@
-"""Serves one body over HTTP/3 (aioquic): prints its port, then the body's SHA-256, and runs until it is stopped."""
+"""Serves one body over HTTP/3 (aioquic): prints its port, then the body's SHA-256, and runs until it is stopped. "pinned": it answers to
+the first address of a client alone, as behind a firewall that knows no other. "datagrams=N": it sends such large ones."""
 
 import asyncio
 import datetime
@@ -15,11 +16,17 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+PINNED = "pinned" in sys.argv[2:]
 BODY = bytes(n * 2654435761 >> 24 & 255 for n in range(int(sys.argv[1])))
 
 
 class Server(QuicConnectionProtocol):
     http = None
+    first = None
+
+    def datagram_received(self, data, addr):
+        self.first = self.first or addr
+        super().datagram_received(data, self.first if PINNED else addr)
 
     def quic_event_received(self, event):
         if isinstance(event, ProtocolNegotiated):
@@ -45,6 +52,9 @@ def self_signed():
 
 async def main():
     configuration = QuicConfiguration(is_client=False, alpn_protocols=H3_ALPN)
+    for argument in sys.argv[2:]:
+        if argument.startswith("datagrams="):
+            configuration.max_datagram_size = int(argument.removeprefix("datagrams="))
     configuration.certificate, configuration.private_key = self_signed()
     server = await serve("127.0.0.1", 0, configuration=configuration, create_protocol=Server)
     print(server._transport.get_extra_info("sockname")[1], hashlib.sha256(BODY).hexdigest(), flush=True)

@@ -58,11 +58,11 @@ async fn set(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let written = read(&body);
     answered(context, move |table| {
         let entry = find(table, &name)?;
+        let written = read(&body, &entry.route.profile)?;
         refuse_if_changed(entry, &headers)?;
-        table.set_profile(&name, written?).map_err(refused)?;
+        table.set_profile(&name, written).map_err(refused)?;
         Ok(profile(find(table, &name)?))
     })
     .await
@@ -152,19 +152,27 @@ fn refuse_if_changed(entry: &Entry, headers: &HeaderMap) -> Result<(), Refusal> 
     Err(Refusal::new(StatusCode::PRECONDITION_FAILED, text))
 }
 
-/// Reads a profile from a body. Whatever it names, no file is read.
-fn read(body: &[u8]) -> Result<Profile, Refusal> {
+/// Reads a profile from a body. Whatever it names, no file is read: what the proxy's rules were read
+/// from is known, so a profile that is shown can be set again.
+fn read(body: &[u8], present: &Profile) -> Result<Profile, Refusal> {
     let said = |error: SettingError| Refusal::bad(error.to_string());
+    let known = |name: &str| present.file(name).map_or_else(|| no_files(name), Ok);
     match read_json(body)? {
         Value::String(name) => {
-            let text = library::text(&name).ok_or_else(|| {
-                let hint = library::hint(&name);
-                Refusal::bad(format!("there is no built-in profile \"{name}\"; {hint}"))
-            })?;
+            let text = library::text(&name).ok_or_else(|| Refusal::bad(unknown(&name)))?;
             Profile::from_json(text).map_err(said)
         }
-        value => Profile::from_value("", value, &no_files).map_err(said),
+        value => Profile::from_value("", value, &known).map_err(said),
     }
+}
+
+/// Says that no built-in profile is called `name`, and where to look for one.
+pub(crate) fn unknown(name: &str) -> String {
+    let hint = library::hint(name);
+    format!(
+        "there is no built-in profile \"{name}\"; {hint}, and so does GET /profiles; or write the \
+         profile out"
+    )
 }
 
 fn read_json(body: &[u8]) -> Result<Value, Refusal> {
@@ -203,6 +211,10 @@ fn described(name: &str) -> Option<Value> {
 mod tests {
     use super::*;
 
+    fn set(body: &[u8]) -> Result<Profile, Refusal> {
+        read(body, &Profile::default())
+    }
+
     #[test]
     fn every_built_in_profile_is_listed_and_reads_as_itself() {
         let list: Value = serde_json::from_slice(&list()).unwrap();
@@ -210,8 +222,8 @@ mod tests {
         assert_eq!(list.len(), library::names().count());
         for one in list {
             let name = one["name"].as_str().unwrap();
-            let by_name = read(json!(name).to_string().as_bytes()).unwrap();
-            assert_eq!(read(one["profile"].to_string().as_bytes()).unwrap(), by_name, "{name}");
+            let by_name = set(json!(name).to_string().as_bytes()).unwrap();
+            assert_eq!(set(one["profile"].to_string().as_bytes()).unwrap(), by_name, "{name}");
             assert!(one["up"].as_array().is_some_and(|up| !up.is_empty()) || by_name.up.is_empty());
         }
     }
@@ -225,16 +237,36 @@ mod tests {
             r#"{ "up": [ { "rule": "delay", "trace": "delays.txt" } ] }"#,
             r#"{ "up": [ { "rule": "delay", "time": "5ms", "jitter": "1ms", "table": "wifi.dist" } ] }"#,
         ] {
-            let refusal = read(body.as_bytes()).unwrap_err();
+            let refusal = set(body.as_bytes()).unwrap_err();
             assert_eq!(refusal.status, StatusCode::BAD_REQUEST, "{body}");
         }
         for body in ["", "nul", "{\"up\": [], \"up\": []}", "[]", "5", "{} {}"] {
-            assert_eq!(
-                read(body.as_bytes()).unwrap_err().status,
-                StatusCode::BAD_REQUEST,
-                "{body}"
-            );
+            assert_eq!(set(body.as_bytes()).unwrap_err().status, StatusCode::BAD_REQUEST, "{body}");
         }
-        assert_eq!(read(b"\xff").unwrap_err().message, "the body is not UTF-8");
+        assert_eq!(set(b"\xff").unwrap_err().message, "the body is not UTF-8");
+    }
+
+    #[test]
+    fn what_the_proxy_has_read_already_may_be_set_again() {
+        let file = |name: &str| match name {
+            "drive.trace" => Ok("0\n10\n".to_owned()),
+            name => no_files(name),
+        };
+        let text = r#"{ "up": [ { "rule": "rate", "trace": "drive.trace", "queue": "64KiB" } ] }"#;
+        let present = Profile::from_json_with(text, &file).unwrap();
+        let again = read(present.to_value().to_string().as_bytes(), &present).unwrap();
+        assert_eq!(again, present);
+        let other = text.replace("drive", "other");
+        let refusal = read(other.as_bytes(), &present).unwrap_err();
+        assert!(refusal.message.contains("\"other.trace\" cannot be looked up"), "{refusal:?}");
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_answered_with_those_there_are() {
+        let said = set(br#""geo-satelite""#).unwrap_err().message;
+        let right = "there is no built-in profile \"geo-satelite\"; did you mean geo-satellite? \
+                     jostle profile list shows the built-in profiles, and so does GET /profiles; \
+                     or write the profile out";
+        assert_eq!(said, right);
     }
 }

@@ -11,8 +11,9 @@ pub use reload::{ReloadError, Reloaded};
 
 use jostle_common::time::Instant;
 use jostle_engine::profile::Profile;
-use jostle_engine::route::{HostPort, Route, TcpMode, Transports, parse_listen};
+use jostle_engine::route::{Destination, HostPort, Route, TcpMode, Transports, parse_listen};
 use jostle_proxy::{Began, Carried, Control, OrderError, RouteId, RouteState};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -49,7 +50,7 @@ pub struct Entry {
     /// The text to listen on: as it was asked for while it is disabled, the bound address since it
     /// was enabled.
     pub listen: String,
-    /// The text of the upstream, whatever it says.
+    /// The text of the upstream, whatever it says; empty where clients say where they want to go.
     pub upstream: String,
     /// Its settings; where it listens and leads is only what they began with.
     pub route: Route,
@@ -73,7 +74,7 @@ impl Entry {
             name: name.to_owned(),
             transport: Transports::Tcp,
             listen: HostPort { host: String::new(), port: 0 },
-            upstream: upstream_of(upstream),
+            destination: upstream_of(upstream).into(),
             profile: Profile::default(),
             seed: None,
             paired: None,
@@ -91,7 +92,7 @@ impl Entry {
         Self {
             listen: listen.to_owned(),
             upstream: upstream.to_owned(),
-            route: Route { upstream: upstream_of(upstream), ..route },
+            route: Route { destination: led_to(&route.destination, upstream), ..route },
             bound: None,
             id: None,
             revision: 0,
@@ -104,7 +105,7 @@ impl Entry {
         let RouteState { id, route, listeners, .. } = state;
         let bound = listeners.first().map(|listener| listener.address);
         let listen = bound.map_or_else(|| route.listen.to_string(), |at| at.to_string());
-        let upstream = route.upstream.to_string();
+        let upstream = route.destination.upstream().map(HostPort::to_string).unwrap_or_default();
         // A route that reads as Toxiproxy's do was not asked for anything else.
         let is_plain = |mode| mode == TcpMode::TOXIPROXY;
         let tcp_follows = is_plain(route.tcp) && is_plain(TcpMode::for_rules(&route.profile));
@@ -118,13 +119,42 @@ impl Entry {
             None => parse_listen(&self.listen)
                 .map_or_else(|_| self.route.listen.clone(), |(_, listen)| listen),
         };
-        let (upstream, enabled) = (upstream_of(&self.upstream), self.is_enabled());
-        Route { listen, upstream, enabled, ..self.route.clone() }
+        let destination = led_to(&self.route.destination, &self.upstream);
+        Route { listen, destination, enabled: self.is_enabled(), ..self.route.clone() }
+    }
+
+    /// Returns the text of where it leads: its upstream, or what its clients may ask for.
+    pub fn leads_to(&self) -> String {
+        match self.route.destination {
+            Destination::Upstream(_) => self.upstream.clone(),
+            Destination::Asked(_) => self.route.destination.to_string(),
+        }
+    }
+
+    /// Returns what its clients may ask for and the user that they must name, as people who may not
+    /// know the password are told; nothing if it has an upstream.
+    pub fn asked_for(&self) -> Vec<(&'static str, Value)> {
+        let Some(forward) = self.route.destination.forward() else { return Vec::new() };
+        let target: Value = match forward.allowed.is_any() {
+            true => "any".into(),
+            false => forward.allowed.written().into(),
+        };
+        let user = forward.user.as_ref().map(|user| ("user", user.user().into()));
+        [("target", target)].into_iter().chain(user).collect()
     }
 
     /// Returns true if it listens.
     pub const fn is_enabled(&self) -> bool {
         self.bound.is_some()
+    }
+}
+
+/// Returns where a proxy leads whose upstream has this text. Where clients say where they want to go
+/// that does not matter.
+fn led_to(destination: &Destination, upstream: &str) -> Destination {
+    match destination {
+        Destination::Upstream(_) => upstream_of(upstream).into(),
+        Destination::Asked(_) => destination.clone(),
     }
 }
 
@@ -207,8 +237,8 @@ impl Table<'_> {
         // What the proxy keeps of it would have its name.
         self.disable(name)?;
         let entry = self.state.proxies.get_mut(name).expect("it is there");
-        let upstream = upstream_of(&entry.upstream);
-        let route = Route { listen, upstream, enabled: true, ..entry.route.clone() };
+        let destination = led_to(&entry.route.destination, &entry.upstream);
+        let route = Route { listen, destination, enabled: true, ..entry.route.clone() };
         let Carried { at, outcome } = self.control.add_promptly(route.clone())?;
         let RouteState { id, listeners, began, .. } = outcome;
         let bound = listeners.first().expect("an enabled route listens").address;

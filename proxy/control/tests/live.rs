@@ -24,8 +24,8 @@ struct Sums {
     hits: BTreeMap<String, u64>,
 }
 
-const COUNTS: [&str; 6] =
-    ["packets_in", "packets_out", "bytes_in", "bytes_out", "corrupted", "copies"];
+const COUNTS: [&str; 7] =
+    ["packets_in", "packets_out", "bytes_in", "bytes_out", "corrupted", "marked", "copies"];
 
 impl Sums {
     fn add(&mut self, way: &Value) {
@@ -84,6 +84,7 @@ fn the_seconds_add_up_to_the_summary() {
             link.bytes_in,
             link.bytes_out,
             link.corrupted,
+            link.ecn.unwrap().marked,
             link.copies,
         ];
         assert_eq!(COUNTS.map(|name| sums.counts[name]), counts);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
-use support::{PATIENCE, Running, echo_server};
+use support::{PATIENCE, Running, echo_server, vacant_address};
 
 /// How much later than promised something may come on a machine that does other things as well.
 const SLACK: Duration = Duration::from_millis(900);
@@ -277,7 +277,7 @@ fn disabling_moving_and_deleting_close_all_connections_at_once() {
 
 #[test]
 fn a_client_of_an_upstream_that_is_down_is_taken_in_and_ended_at_once() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = vacant_address();
     let mut scene = Scene::before(gone);
     // A close or a reset: which one depends on what it had sent.
     match scene.client.read(&mut [0]) {

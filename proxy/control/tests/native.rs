@@ -102,7 +102,10 @@ fn a_udp_proxy_is_created_with_its_rules_in_one_call() {
     let stall = json!({ "type": "timeout" });
     let (status, said) = ask(&running, "POST", TOXICS, &stall);
     assert_eq!(status, 400);
-    assert!(said["error"].as_str().unwrap().contains("relays UDP alone"), "{said}");
+    let said = said["error"].as_str().unwrap();
+    assert!(said.contains("relays UDP alone; leave timeout out"), "{said}");
+    let (status, said) = ask(&running, "POST", TOXICS, &json!({ "type": "noop" }));
+    assert_eq!(status, 200, "what does nothing may stand anywhere: {said}");
     assert_eq!(running.ask("DELETE", "/proxies/p", "").status, 204);
 }
 
@@ -121,8 +124,14 @@ fn a_proxy_comes_with_all_that_it_is_asked_to_have_or_not_at_all() {
         json!({ "protocol": "sctp" }),
         "protocol: \"sctp\" is not relayed; write udp, tcp or both",
     );
-    refused(json!({ "profile": "no-such-network" }), "profile: \"no-such-network\": ");
-    refused(json!({ "profile": "/etc/passwd" }), "profile: \"/etc/passwd\": ");
+    for name in ["no-such-network", "/etc/passwd"] {
+        let problem =
+            format!("profile: there is no built-in profile \"{name}\"; jostle profile list");
+        refused(json!({ "profile": name }), &problem);
+    }
+    for name in [".", ".."] {
+        refused(json!({ "name": name }), "name: no URL can name \".\" or \"..\"; write a letter");
+    }
     refused(
         json!({ "profile": { "up": [ { "rule": "drop", "chance": "5" } ] } }),
         "profile.up[0].chance: \"5\" has no unit; write \"5%\"",
@@ -351,7 +360,7 @@ fn all_rules_are_switched_off_and_on() {
 fn populate_takes_the_further_keys_and_leaves_what_is_there_alone() {
     let running = Running::start();
     let upstream = udp_echo().to_string();
-    let list = |toxics: Value| json!([ { "name": "p", "listen": "127.0.0.1:0", "upstream": upstream, "protocol": "udp", "toxics": toxics } ]);
+    let list = |toxics: Value| json!([ { "name": "p", "listen": "127.0.0.1:0", "upstream": upstream, "protocol": "both", "toxics": toxics } ]);
     let drop = json!([ { "type": "drop", "attributes": { "every": 2 } } ]);
     let (status, done) = ask(&running, "POST", "/populate", &list(drop));
     assert_eq!((status, done.as_object().unwrap().len()), (201, 1));
@@ -360,9 +369,10 @@ fn populate_takes_the_further_keys_and_leaves_what_is_there_alone() {
     again[0]["listen"] = json!(listen);
     let (_, same) = ask(&running, "POST", "/populate", &again);
     assert_eq!(names(&same["proxies"][0]["rules"]), ["drop_downstream"]);
-    again[0]["protocol"] = json!("both");
+    // From both to one: the other way round the port might be taken by now.
+    again[0]["protocol"] = json!("udp");
     let (status, other) = ask(&running, "POST", "/populate", &again);
-    assert_eq!((status, &other["proxies"][0]["protocol"]), (201, &json!("both")));
+    assert_eq!((status, &other["proxies"][0]["protocol"]), (201, &json!("udp")));
     assert_eq!(other["proxies"][0]["listen"], json!(listen));
     assert!(other["proxies"][0].get("rules").is_none(), "it is another one");
 }

@@ -70,6 +70,7 @@ fn all_that_is_told_of_a_run_agrees_packet_by_packet() {
             ("jostle_packets_received_total", link.entered),
             ("jostle_packets_copied_total", link.copies),
             ("jostle_packets_corrupted_total", link.corrupted),
+            ("jostle_packets_marked_total", link.ecn.unwrap().marked),
             ("jostle_received_bytes_total", link.bytes_in),
             ("jostle_sent_bytes_total", link.bytes_out),
             ("jostle_held_packets", 0),
@@ -96,7 +97,7 @@ fn all_that_is_told_of_a_run_agrees_packet_by_packet() {
         let toxiproxys = format!(
             r#"{{direction="{direction}",listener="{}",proxy="web",upstream="{}"}}"#,
             weather.listen(),
-            routes[0].route.upstream
+            routes[0].route.destination
         );
         let of = |name: &str| found[&format!("toxiproxy_proxy_{name}_bytes_total{toxiproxys}")];
         assert_eq!((of("received"), of("sent")), (link.bytes_in as f64, link.bytes_out as f64));

@@ -7,12 +7,14 @@
 pub mod carrier;
 pub mod counters;
 mod delivered;
+pub mod flow;
 pub mod limits;
 pub mod link;
 pub mod memory;
 pub mod packet;
 pub mod profile;
 pub mod raw;
+pub mod rebinding;
 pub mod route;
 pub mod rules;
 mod segment;

@@ -57,6 +57,11 @@ impl Data {
     pub const fn end(&self) -> u64 {
         self.start + self.payload as u64 + self.fin as u64
     }
+
+    /// Returns the bytes on the wire, headers and options included.
+    pub(crate) const fn wire_size(&self) -> u32 {
+        HEADER + self.payload
+    }
 }
 
 /// The receiver's account of what it had when it sent this.
@@ -110,7 +115,7 @@ impl Segment {
     pub const fn wire_size(&self) -> u32 {
         match self {
             Self::Syn { .. } | Self::SynAck { .. } => SYN,
-            Self::Data(data) => HEADER + data.payload,
+            Self::Data(data) => data.wire_size(),
             // Two bytes of padding, kind and length, then two sequence numbers each (RFC 2018 §3).
             Self::Ack(Ack { blocks, .. }) => match blocks.count {
                 0 => HEADER,

@@ -87,12 +87,21 @@ pub enum Reason {
     TooLarge,
     /// It was in a batch that was dropped.
     Batch,
+    /// A mark rule chose it, and its sender takes no marks.
+    Mark,
 }
 
 impl Reason {
     /// All reasons, in the order of their declaration.
-    pub const ALL: [Self; 6] =
-        [Self::Drop, Self::QueueFull, Self::QueueDelay, Self::Outage, Self::TooLarge, Self::Batch];
+    pub const ALL: [Self; 7] = [
+        Self::Drop,
+        Self::QueueFull,
+        Self::QueueDelay,
+        Self::Outage,
+        Self::TooLarge,
+        Self::Batch,
+        Self::Mark,
+    ];
 
     /// Returns the name in counters and events.
     pub const fn name(self) -> &'static str {
@@ -103,6 +112,7 @@ impl Reason {
             Self::Outage => "outage",
             Self::TooLarge => "too_large",
             Self::Batch => "batch",
+            Self::Mark => "mark",
         }
     }
 }

@@ -9,6 +9,7 @@ use jostle_common::statistics::Z_999;
 use jostle_common::time::Instant;
 use jostle_engine::link::Link;
 use jostle_engine::packet::{Body, Packet};
+use jostle_engine::profile::Profile;
 use jostle_engine::stage::{Output, Reason, Stage};
 use support::{drain, drain_all, feed, link, packet, rules};
 
@@ -45,6 +46,117 @@ fn only_what_is_larger_than_the_size_is_lost() {
     );
     link.handle(Packet::new(1, Instant::from_millis(9), Body::End));
     assert!(matches!(link.poll(Instant::from_millis(9)), Some(Output::Deliver(_))));
+}
+
+/// A way of 1,500 bytes that has 1,280 for a while and 1,400 afterwards.
+const CHANGING_WAY: &str = r#"{ "up": [ { "rule": "delay", "time": "5ms" } ], "phases": [
+    { "for": "1s", "up": [ { "rule": "size", "max": "1500B" } ] },
+    { "for": "1s", "up": [ { "rule": "size", "max": "1280B" } ] },
+    { "up": [ { "rule": "size", "max": "1400B", "answer": "silence" } ] } ] }"#;
+
+#[test]
+fn a_size_changes_with_the_phase_and_looks_at_each_packet_once() {
+    let mut link = link(1, &Profile::from_json(CHANGING_WAY).unwrap().up);
+    let arrivals = [
+        (0, 1500),
+        (0, 1501),
+        (999, 1500),
+        (1000, 1281),
+        (1000, 1280),
+        (1999, 1281),
+        (2000, 1400),
+        (2000, 1401),
+    ];
+    let large = Some(Reason::TooLarge);
+    // The rule of a phase stands behind the delay, which those of all phases come first.
+    let expected = [
+        (1, 0, 5, None),
+        (2, 0, 5, large),
+        (3, 0, 1004, large),
+        (4, 0, 1005, large),
+        (5, 0, 1005, None),
+        (6, 0, 2004, None),
+        (7, 0, 2005, None),
+        (8, 0, 2005, large),
+    ];
+    assert_eq!(fates(&mut link, &arrivals), expected);
+}
+
+/// A sender that looks for the largest packet which its way carries, without anybody's help: as RFC
+/// 8899 says it probes between what is known to pass and what is known not to, takes three losses
+/// of a probe in a row for an answer, and three of its own packets for a black hole.
+struct Discovery {
+    /// The largest that is known to pass.
+    passes: usize,
+    /// The least that is known not to.
+    fails: usize,
+    lost: u32,
+    /// Counts packets: every other one is a probe.
+    count: u64,
+}
+
+impl Discovery {
+    const BASE: usize = 1200;
+    const LOSSES: u32 = 3;
+
+    const fn new() -> Self {
+        Self { passes: Self::BASE, fails: 1501, lost: 0, count: 0 }
+    }
+
+    const fn is_searching(&self) -> bool {
+        self.fails - self.passes > 1
+    }
+
+    const fn next_size(&self) -> usize {
+        match self.is_searching() {
+            true => (self.passes + self.fails) / 2,
+            false => self.passes,
+        }
+    }
+
+    /// Learns whether a packet of this size has come.
+    fn learn(&mut self, size: usize, came: bool) {
+        self.count += 1;
+        if came {
+            (self.passes, self.lost) = (self.passes.max(size), 0);
+            return;
+        }
+        self.lost += 1;
+        if self.lost < Self::LOSSES {
+            return;
+        }
+        self.lost = 0;
+        if size > self.passes {
+            self.fails = size;
+        } else {
+            (self.passes, self.fails) = (Self::BASE, size);
+        }
+    }
+}
+
+#[test]
+fn a_sender_that_searches_finds_the_bound_of_a_black_hole() {
+    let mut link = link(1, &Profile::from_json(CHANGING_WAY).unwrap().up);
+    let (mut discovery, mut found) = (Discovery::new(), Vec::new());
+    // A packet every 10 ms, whose fate is known in time for the next.
+    for step in 0..300u64 {
+        let at = 10 * step;
+        // What was too large a while ago may pass now: searched again twice a second (RFC 8899 asks
+        // for no more than one search in ten minutes, but a test has no time for that).
+        if step % 50 == 0 {
+            discovery.fails = 1501;
+        }
+        let size = discovery.next_size();
+        link.handle(packet(at * MS, size));
+        let came = drain(&mut link, Instant::from_millis(at + 9));
+        assert_eq!(came.len(), 1);
+        discovery.learn(size, matches!(came[0], Output::Deliver(_)));
+        if !discovery.is_searching() && step % 50 == 49 {
+            found.push((at / 500, discovery.passes));
+        }
+    }
+    assert_eq!(found, [(0, 1500), (1, 1500), (2, 1280), (3, 1280), (4, 1400), (5, 1400)]);
+    assert_eq!(discovery.count, 300);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use jostle_engine::rules::{
     Discipline, Drop, DualPi2Setting, DualScheduler, Duplicate, Flips, FourState, FqCodelSetting,
     Outage, Per, PieSetting, Rate, RateSource, Reorder, Shape, Size,
 };
-use jostle_engine::rules::{DelayTrace, RateTrace};
+use jostle_engine::rules::{DelayTrace, Mark, RateTrace};
 use jostle_engine::stage::{Output, Stage};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,7 +29,8 @@ fn probability() -> impl Strategy<Value = Probability> {
 }
 
 /// Rules that decide by packet number.
-fn drop() -> impl Strategy<Value = RuleKind> {
+/// The packets that a rule loses or marks.
+fn choice() -> impl Strategy<Value = Drop> {
     let burst = (0.0..0.5, 1.0..6.0)
         .prop_map(|(mean, length)| Drop::burst(Probability::new(mean).unwrap(), length).unwrap());
     let states = (0.01..1.0, 0.01..1.0, probability(), probability()).prop_map(
@@ -57,7 +58,14 @@ fn drop() -> impl Strategy<Value = RuleKind> {
         packets,
         pattern
     ]
-    .prop_map(RuleKind::Drop)
+}
+
+fn drop() -> impl Strategy<Value = RuleKind> {
+    choice().prop_map(RuleKind::Drop)
+}
+
+fn mark() -> impl Strategy<Value = RuleKind> {
+    choice().prop_map(|chosen| RuleKind::Mark(Mark { chosen }))
 }
 
 /// Rules that decide by the time at which a packet comes, or by its size.
@@ -87,8 +95,13 @@ fn batch() -> impl Strategy<Value = RuleKind> {
 
 fn corrupt() -> impl Strategy<Value = RuleKind> {
     let bits = (probability(), 1u32..20).prop_map(|(chance, bits)| Flips::Bits { chance, bits });
-    let flips =
-        prop_oneof![bits, (0.0..0.01).prop_map(|p| Flips::Rate(Probability::new(p).unwrap()))];
+    let bytes =
+        (probability(), 1u32..20).prop_map(|(chance, bytes)| Flips::Bytes { chance, bytes });
+    let flips = prop_oneof![
+        bits,
+        bytes,
+        (0.0..0.01).prop_map(|p| Flips::Rate(Probability::new(p).unwrap()))
+    ];
     let range = proptest::option::of(
         (0u64..100, 1u64..100).prop_map(|(offset, length)| offset..offset + length),
     );
@@ -119,8 +132,9 @@ fn delay(reorder: impl Strategy<Value = bool>) -> impl Strategy<Value = RuleKind
         });
         DelaySource::Trace(Arc::new(DelayTrace::new(steps.collect()).unwrap()))
     });
-    (prop_oneof![3 => drawn, 1 => trace], reorder)
-        .prop_map(|(source, reorder)| RuleKind::Delay(Delay { source, reorder, holds_ends: true }))
+    (prop_oneof![3 => drawn, 1 => trace], reorder).prop_map(|(source, reorder)| {
+        RuleKind::Delay(Delay { source, reorder, holds_ends: true, path: None })
+    })
 }
 
 fn codel(target: u64, more: u64) -> CodelSetting {
@@ -178,7 +192,7 @@ fn rate() -> impl Strategy<Value = RuleKind> {
     let burst = prop_oneof![2 => Just(0u64), 1 => 1u64..20_000].prop_map(ByteSize::new);
     (source, queue, discipline, 0u32..50, burst).prop_map(
         |(source, queue, discipline, overhead, burst)| {
-            RuleKind::Rate(Rate { source, queue, discipline, overhead, burst })
+            RuleKind::Rate(Rate { source, queue, discipline, overhead, burst, path: None })
         },
     )
 }
@@ -217,7 +231,7 @@ fn rules_of(kinds: Vec<RuleKind>) -> Timeline {
 fn any_rules() -> impl Strategy<Value = Timeline> {
     let kind = prop_oneof![
         2 => drop(), 1 => gate(), 1 => corrupt(), 2 => delay(any::<bool>()), 3 => rate(), 2 => duplicate(),
-        2 => reorder(), 2 => batch()
+        2 => reorder(), 2 => batch(), 1 => mark()
     ];
     (vec(kind, 0..6), any::<u8>()).prop_map(|(kinds, per_flow)| {
         let mut copying = 0;

@@ -10,7 +10,7 @@ use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::memory::Memory;
-use jostle_engine::profile::Timeline;
+use jostle_engine::profile::{Profile, Timeline};
 use jostle_engine::route::CongestionControl;
 use jostle_engine::stage::Output;
 use jostle_engine::tcp::{Event, Model, transfer};
@@ -746,4 +746,56 @@ fn the_same_seed_gives_the_same_times() {
     assert_eq!(times(1), times(1));
     assert_ne!(times(1), times(2));
     assert!(times(1).3.retransmissions > 0);
+}
+
+/// A route whose way up becomes shorter and longer by turns, the way down with it. Nothing is lost.
+fn changing(length: &str, path: [&str; 2]) -> Profile {
+    let phase = |time: &str, path: &str| {
+        format!(
+            r#"{{ "for": "{length}", "both": [
+                {{ "rule": "rate", "limit": "20Mbit/s", "queue": "10s", "path": "{path}" }},
+                {{ "rule": "delay", "time": "{time}", "path": "{path}" }} ] }}"#
+        )
+    };
+    let (far, near) = (phase("60ms", path[0]), phase("15ms", path[1]));
+    Profile::from_json(&format!(r#"{{ "phases": [ {far}, {near} ], "then": "repeat" }}"#)).unwrap()
+}
+
+#[test]
+fn a_stream_survives_paths_that_overtake_each_other() {
+    const COUNT: u64 = 3_000_000;
+    let run = |seed: u64, profile: &Profile| {
+        let links = Link::both(profile, seed, "test");
+        let mut ends = Ends::new(Model::new(links, CongestionControl::Cubic, Memory::default()));
+        ends.model.open(ends.now, 1);
+        let mut sent = 0;
+        while sent < COUNT {
+            let room = ends.model.room(1, UP) as u64;
+            let piece = room.min(COUNT - sent).min(20_000);
+            ends.push(UP, sent, piece);
+            sent += piece;
+            ends.run_for(2);
+        }
+        ends.model.finish(ends.now, 1, UP);
+        ends.model.finish(ends.now, 1, DOWN);
+        ends.run(Instant::from_secs(100));
+        assert!(ends.received(UP) == bytes(0, 0, COUNT), "{} bytes", ends.received(UP).len());
+        assert!(ends.ended(UP).is_some());
+        ends.assert_conserved();
+        let lost = ends.model.link(UP).counters().discarded_total();
+        assert_eq!(lost, 0, "so whatever is sent again is spurious");
+        (ends.model.counters(), ends.ended(UP).unwrap())
+    };
+    for seed in [1, 2, 3] {
+        let (steady, _) = run(seed, &changing("300ms", ["same", "same"]));
+        let (changed, ended) = run(seed, &changing("300ms", ["far", "near"]));
+        let segments = COUNT.div_ceil(SEGMENT);
+        // In order nothing looks lost. Where each path overtakes what is under way on the other, a
+        // window of it does at most, once per change to the shorter one.
+        assert_eq!((steady.retransmissions, steady.timeouts), (0, 0), "{steady:?}");
+        assert!((1..segments / 4).contains(&changed.retransmissions), "{changed:?}");
+        assert_eq!(changed.timeouts, 0, "{changed:?}");
+        // 1.2 s for the bytes alone at 20 Mbit/s.
+        assert!((1_200..3_000).contains(&(ended.as_nanos() / 1_000_000)), "{ended}");
+    }
 }

@@ -5,7 +5,7 @@
 
 mod support;
 
-use jostle_common::units::{BitRate, Probability, Span};
+use jostle_common::units::{BitRate, ByteSize, Probability, Span};
 use jostle_engine::profile::{
     BurstLength, JitterShape, Profile, Queue, Rule, Shorthand, library, no_files,
 };
@@ -88,6 +88,8 @@ fn every_configuration_is_written_as_it_was_read() {
     }
     texts.push(
         r#"{ "seed": 3, "proxies": [ { "listen": "both://[::1]:0", "upstream": "a:1" },
+             { "listen": "socks5://[::1]:0", "tcp": "raw" },
+             { "listen": "http-proxy://:1", "target": [ "*.a:1", "10.0.0.0/8" ], "user": "a:b" },
              { "listen": "udp://localhost:5", "upstream": "a:1", "follow": true } ] }"#
             .to_owned(),
     );
@@ -116,6 +118,7 @@ fn every_example_and_every_shorthand_is_written_as_it_was_read() {
     let all = Shorthand {
         drop: chance,
         burst: Some(BurstLength::Packets(3.25)),
+        mark: chance,
         duplicate: chance,
         corrupt: chance,
         rate: BitRate::new(1_000_001),
@@ -126,6 +129,8 @@ fn every_example_and_every_shorthand_is_written_as_it_was_read() {
         jitter_memory: span(50),
         allow_reorder: Some(true),
         reorder: chance,
+        stall: Some(ByteSize::new(1001)),
+        reset: span(1_000_001),
     };
     let few = Shorthand { drop: chance, duplicate: chance, ..Shorthand::default() };
     // The copies of a profile's own duplicates keep their draws, with the shorthand in front too.

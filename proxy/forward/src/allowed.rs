@@ -1,6 +1,7 @@
 //! Which targets may be reached.
 
 use crate::target::{Host, Target};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -8,7 +9,7 @@ use std::str::FromStr;
 ///
 /// It is asked twice: about the target as it was written, before any name is looked up, and about
 /// each address that the name turned out to have.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
     entries: Vec<Entry>,
     public_only: bool,
@@ -60,6 +61,22 @@ impl Allowed {
     ) -> Result<Self, String> {
         let entries = entries.into_iter().map(str::parse).collect::<Result<_, _>>()?;
         Ok(Self { entries, public_only })
+    }
+
+    /// The same list with `public_only` as it is said here.
+    #[must_use]
+    pub fn guarded(self, public_only: bool) -> Self {
+        Self { public_only, ..self }
+    }
+
+    /// Returns true if the list has every target.
+    pub fn is_any(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Returns the entries as they are read; none if every target is on the list.
+    pub fn written(&self) -> Vec<String> {
+        self.entries.iter().map(Entry::to_string).collect()
     }
 
     /// Judges a target as it was written.
@@ -124,6 +141,21 @@ impl Entry {
     }
 }
 
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.hosts {
+            Hosts::All => f.write_str("*")?,
+            Hosts::Name(name) => f.write_str(name)?,
+            Hosts::Below(parent) => write!(f, "*.{parent}")?,
+            Hosts::Network(IpAddr::V4(address), 32) => address.fmt(f)?,
+            Hosts::Network(address @ IpAddr::V4(_), bits) => write!(f, "{address}/{bits}")?,
+            Hosts::Network(address, 128) => write!(f, "[{address}]")?,
+            Hosts::Network(address, bits) => write!(f, "[{address}]/{bits}")?,
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
 impl FromStr for Entry {
     type Err = String;
 
@@ -143,7 +175,7 @@ impl FromStr for Entry {
         };
         let (hosts, port) = match colon {
             Some(colon) => {
-                let port = text[colon + 1..].parse().ok().filter(|port| *port != 0);
+                let port = number(&text[colon + 1..]).filter(|port| *port != 0);
                 (&text[..colon], Some(port.ok_or_else(refuse)?))
             }
             None => (text, None),
@@ -157,7 +189,7 @@ fn hosts_of(text: &str) -> Option<Hosts> {
         return Some(Hosts::All);
     }
     let (host, bits) = match text.split_once('/') {
-        Some((host, bits)) => (host, Some(bits.parse::<u32>().ok()?)),
+        Some((host, bits)) => (host, Some(number(bits)?)),
         None => (text, None),
     };
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -176,6 +208,11 @@ fn hosts_of(text: &str) -> Option<Hosts> {
             (bits <= all).then_some(Hosts::Network(address, bits))
         }
     }
+}
+
+/// Reads a number of digits alone.
+fn number<T: FromStr>(text: &str) -> Option<T> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 /// Returns true if an address has the first `bits` of a network's address.

@@ -25,6 +25,16 @@ impl Credentials {
         Ok(Self { user: user.into(), password: password.into() })
     }
 
+    /// Returns the user's name.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// Returns both as [`read`](Self::read) takes them.
+    pub fn written(&self) -> String {
+        format!("{}:{}", self.user, self.password)
+    }
+
     /// Returns true for the right user and password. How long that takes tells nothing but their
     /// lengths.
     pub(crate) fn are(&self, user: &[u8], password: &[u8]) -> bool {

@@ -10,6 +10,7 @@ use super::note::{FlowKey, PacketKey};
 use super::order::Side;
 use crate::observed::Crossing;
 use jostle_common::chance::Direction;
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_engine::tcp::Segment;
 use std::net::SocketAddr;
@@ -35,6 +36,8 @@ pub(super) struct Draft {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Remark {
     pub(super) comment: String,
+    /// What its IP header says of congestion.
+    pub(super) ecn: Ecn,
     /// The packet whose fate is still to come.
     pub(super) awaits: Option<PacketKey>,
 }

@@ -1,5 +1,6 @@
 //! The IP, UDP and TCP headers of frames, with their checksums (RFC 791, 768, 8200, 9293).
 
+use jostle_common::ecn::Ecn;
 use std::net::{IpAddr, SocketAddr};
 
 const UDP: u8 = 17;
@@ -58,8 +59,13 @@ pub(super) struct TcpHeader {
     pub(super) options: Vec<u8>,
 }
 
-/// Makes the frame of a datagram.
-pub(super) fn udp(from: SocketAddr, to: SocketAddr, id: u16, payload: &[u8]) -> Frame {
+/// Makes the frame of a datagram. An IPv6 header has no place for its `id`.
+pub(super) fn udp(
+    from: SocketAddr,
+    to: SocketAddr,
+    (id, ecn): (u16, Ecn),
+    payload: &[u8],
+) -> Frame {
     let length = 8 + payload.len() as u32;
     let mut datagram = Vec::with_capacity(length as usize);
     for half in [from.port(), to.port(), length as u16, 0] {
@@ -73,14 +79,14 @@ pub(super) fn udp(from: SocketAddr, to: SocketAddr, id: u16, payload: &[u8]) -> 
         sum => sum,
     };
     datagram[6..8].copy_from_slice(&sum.to_be_bytes());
-    behind_ip(ends, UDP, id, &datagram, length)
+    behind_ip(ends, UDP, (id, ecn), &datagram, length)
 }
 
 /// Makes the frame of a segment.
 pub(super) fn tcp(
     from: SocketAddr,
     to: SocketAddr,
-    id: u16,
+    (id, ecn): (u16, Ecn),
     header: &TcpHeader,
     payload: &Payload,
 ) -> Frame {
@@ -103,7 +109,7 @@ pub(super) fn tcp(
         let sum = checksum(pseudo_header(ends, TCP, length), &segment);
         segment[16..18].copy_from_slice(&sum.to_be_bytes());
     }
-    behind_ip(ends, TCP, id, &segment, length)
+    behind_ip(ends, TCP, (id, ecn), &segment, length)
 }
 
 /// Returns both addresses in one family: IPv4 if both are, mapped or not.
@@ -146,14 +152,14 @@ fn checksum(before: u64, bytes: &[u8]) -> u16 {
 fn behind_ip(
     (from, to): (IpAddr, IpAddr),
     protocol: u8,
-    id: u16,
+    (id, ecn): (u16, Ecn),
     known: &[u8],
     length: u32,
 ) -> Frame {
     let mut bytes = Vec::with_capacity(40 + known.len());
     if from.is_ipv4() {
         let total = 20 + length;
-        bytes.extend_from_slice(&[0x45, 0]);
+        bytes.extend_from_slice(&[0x45, ecn.bits()]);
         // What does not fit is told as what fits, as large frames of offloading kernels are.
         bytes.extend_from_slice(&u16::try_from(total).unwrap_or(u16::MAX).to_be_bytes());
         bytes.extend_from_slice(&id.to_be_bytes());
@@ -164,7 +170,8 @@ fn behind_ip(
         let sum = checksum(0, &bytes);
         bytes[10..12].copy_from_slice(&sum.to_be_bytes());
     } else {
-        bytes.extend_from_slice(&[0x60, 0, 0, 0]);
+        // The traffic class is in the second half of the first byte and the first of the next.
+        bytes.extend_from_slice(&[0x60, ecn.bits() << 4, 0, 0]);
         bytes.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());
         bytes.extend_from_slice(&[protocol, HOPS]);
         bytes.extend_from_slice(&octets(from));
@@ -193,7 +200,7 @@ mod tests {
             let (from, to): (SocketAddr, SocketAddr) = (from.parse().unwrap(), to.parse().unwrap());
             for length in [0, 1, 2, 1200, 1201] {
                 let payload = vec![0xab; length];
-                let Frame { bytes, length } = udp(from, to, 7, &payload);
+                let Frame { bytes, length } = udp(from, to, (7, Ecn::Ce), &payload);
                 assert_eq!(bytes.len() as u32, length);
                 let ip = if from.is_ipv4() { 20 } else { 40 };
                 let ends = (from.ip(), to.ip());
@@ -203,22 +210,38 @@ mod tests {
                     assert_eq!(checksum(0, &bytes[..20]), 0);
                 }
                 let header = TcpHeader { options: vec![1; 12], ..TcpHeader::default() };
-                let segment = tcp(from, to, 7, &header, &Payload::Bytes(payload.clone()));
+                let segment =
+                    tcp(from, to, (7, Ecn::Ce), &header, &Payload::Bytes(payload.clone()));
                 let pseudo = pseudo_header(ends, TCP, segment.length - ip);
                 assert_eq!(checksum(pseudo, &segment.bytes[ip as usize..]), 0);
                 let unknown = Payload::Unknown(payload.len() as u32);
-                let short = tcp(from, to, 7, &header, &unknown);
+                let short = tcp(from, to, (7, Ecn::Ce), &header, &unknown);
                 assert_eq!((short.length, short.bytes.len() as u32), (segment.length, ip + 32));
             }
+        }
+    }
+
+    /// RFC 791 and RFC 8200: the second byte of one header, bits 4 to 11 of the other.
+    #[test]
+    fn congestion_stands_where_the_headers_have_it() {
+        for ecn in Ecn::ALL {
+            let of = |from: &str, to: &str| {
+                udp(from.parse().unwrap(), to.parse().unwrap(), (0, ecn), b"x").bytes
+            };
+            assert_eq!(of("10.0.0.1:5", "10.0.0.2:6")[1], ecn.bits());
+            let word = of("[::1]:5", "[::2]:6");
+            let word = u32::from_be_bytes([word[0], word[1], word[2], word[3]]);
+            assert_eq!((word >> 28, word >> 20 & 0xff), (6, u32::from(ecn.bits())));
         }
     }
 
     #[test]
     fn mapped_addresses_are_those_that_they_map() {
         let from = "[::ffff:10.0.0.1]:5".parse().unwrap();
-        let frame = udp(from, "10.0.0.2:6".parse().unwrap(), 0, b"x");
+        let told = (0, Ecn::NotEct);
+        let frame = udp(from, "10.0.0.2:6".parse().unwrap(), told, b"x");
         assert_eq!(frame.length, 29);
-        let frame = udp("10.0.0.1:5".parse().unwrap(), "[::1]:6".parse().unwrap(), 0, b"x");
+        let frame = udp("10.0.0.1:5".parse().unwrap(), "[::1]:6".parse().unwrap(), told, b"x");
         assert_eq!(frame.length, 49);
     }
 }

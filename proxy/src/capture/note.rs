@@ -4,6 +4,7 @@
 use crate::fate::Loss;
 use crate::observed::Crossing;
 use jostle_common::chance::Direction;
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::tcp::Segment;
@@ -53,6 +54,10 @@ pub(super) struct Outcome {
     pub(super) entered: Instant,
     pub(super) copy: u32,
     pub(super) flipped_bits: u32,
+    /// What its IP header says of congestion when it leaves.
+    pub(super) ecn: Ecn,
+    /// Set if a rule made it say so.
+    pub(super) marked: bool,
     /// The names of the rules that chose it, as they stand in a comment.
     pub(super) rules: Span,
 }
@@ -83,7 +88,7 @@ pub(super) enum What {
     },
     Connected,
     Crosses(Crossing),
-    Arrived(Direction, u64, Content),
+    Arrived(Direction, u64, Ecn, Content),
     Left(Direction, u64, Content, Outcome),
     Pushed(Direction, Span),
     Passed(Direction, Span),

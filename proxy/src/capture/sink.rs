@@ -119,6 +119,8 @@ impl CaptureSink {
         match &packet.body {
             Body::Data(bytes) => Content::Bytes(self.chunk.keep(bytes)),
             Body::Segment(segment) => Content::Segment(segment.clone()),
+            // It never leaves a link.
+            Body::Cross(_) => Content::Bytes(self.chunk.keep(&[])),
             Body::End => Content::Finish,
             Body::Reset => Content::Reset,
         }
@@ -134,6 +136,8 @@ impl CaptureSink {
             entered: packet.entered,
             copy: packet.copy,
             flipped_bits: packet.trace.flipped_bits,
+            ecn: packet.ecn,
+            marked: packet.marked,
             rules,
         }
     }
@@ -181,11 +185,14 @@ impl Sink for CaptureSink {
                 What::Opened { client, listener, crossing }
             }
             FlowEvent::Reached { local, upstream } => What::Reached { local, upstream },
+            // The addresses say where it went.
+            FlowEvent::AskedFor(_) => return,
+            FlowEvent::Rebound { to: local, upstream, .. } => What::Reached { local, upstream },
             FlowEvent::Connected => What::Connected,
             FlowEvent::Crosses(crossing) => What::Crosses(crossing),
             FlowEvent::Arrived(direction, packet) => {
                 let content = self.content(packet);
-                What::Arrived(direction, packet.number, content)
+                What::Arrived(direction, packet.number, packet.ecn, content)
             }
             FlowEvent::Left(direction, packet) => {
                 let content = self.content(packet);

@@ -7,6 +7,7 @@ use super::order::{Order, Record, Side};
 use crate::fate::Loss;
 use crate::observed::Crossing;
 use jostle_common::chance::Direction;
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_common::words::time;
@@ -153,11 +154,11 @@ impl Translator {
                 }
             }
             What::TornDown => stream.tear_down(at),
-            What::Arrived(direction, number, content) => {
+            What::Arrived(direction, number, ecn, content) => {
                 let packet = packet(key, *direction, *number);
                 let comment = name(&self.routes, &packet, key.flow, 0);
                 let awaits = (*number > 0).then_some(packet);
-                let remark = Remark { comment, awaits };
+                let remark = Remark { comment, ecn: *ecn, awaits };
                 let times = (at, at);
                 pass(stream, (entry(*direction), *direction), times, content, chunk, remark);
             }
@@ -178,7 +179,7 @@ impl Translator {
                             name + &passage(outcome, chunk)
                         }
                     };
-                    let remark = Remark { comment, awaits: None };
+                    let remark = Remark { comment, ecn: outcome.ecn, awaits: None };
                     // As the model tells time: what answers a segment was sent when it was due.
                     let times = (outcome.due, outcome.entered);
                     pass(stream, (exit(*direction), *direction), times, content, chunk, remark);
@@ -231,33 +232,36 @@ fn datagram(
     chunk: &Chunk,
     order: &mut Order,
 ) -> u64 {
-    let mut add = |side: Side, direction, bytes: Span, comment, awaits| {
+    let mut add = |(side, direction): (Side, Direction), ecn: Ecn, bytes: Span, comment, awaits| {
         let Some(ends) = ends[side.index()] else { return 1 };
         let (from, to) = along(ends, direction);
-        let frame = headers::udp(from, to, frames.next(), chunk.at(bytes));
+        let frame = headers::udp(from, to, (frames.next(), ecn), chunk.at(bytes));
         let headers::Frame { bytes, length } = frame;
         order.add(Record { at: *at, side, bytes, length, comment, awaits });
         0
     };
     match what {
         What::Reached { local, upstream } => ends[1] = Some((*local, *upstream)),
-        What::Arrived(direction, number, Content::Bytes(bytes)) => {
+        What::Arrived(direction, number, ecn, Content::Bytes(bytes)) => {
             let packet = packet(key, *direction, *number);
             let comment = name(routes, &packet, key.flow, 0);
-            return add(entry(*direction), *direction, *bytes, comment, Some(packet));
+            let way = (entry(*direction), *direction);
+            return add(way, *ecn, *bytes, comment, Some(packet));
         }
         What::Left(direction, number, Content::Bytes(bytes), outcome) => {
             let packet = packet(key, *direction, *number);
             if *number == 0 {
                 // It was refused before it got a number.
                 let comment = name(routes, &packet, key.flow, 0) + &fate(outcome, chunk);
-                return add(entry(*direction), *direction, *bytes, comment, None);
+                let way = (entry(*direction), *direction);
+                return add(way, outcome.ecn, *bytes, comment, None);
             }
             let mut missing = 0;
             if outcome.loss.is_none() {
                 let name = name(routes, &packet, key.flow, outcome.copy);
                 let comment = name + &passage(outcome, chunk);
-                missing = add(exit(*direction), *direction, *bytes, comment, None);
+                let way = (exit(*direction), *direction);
+                missing = add(way, outcome.ecn, *bytes, comment, None);
             }
             order.comment(&packet, &fate(outcome, chunk), outcome.copy == 0);
             return missing;
@@ -275,9 +279,9 @@ fn write_drafts(stream: &mut Conversation, frames: &mut Frames, order: &mut Orde
         let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let ends = stream.ends[side.index()].unwrap_or((nowhere, nowhere));
         let (from, to) = along(ends, direction);
-        let frame = headers::tcp(from, to, frames.next(), &header, &payload);
+        let Remark { comment, ecn, awaits } = remark;
+        let frame = headers::tcp(from, to, (frames.next(), ecn), &header, &payload);
         let headers::Frame { bytes, length } = frame;
-        let Remark { comment, awaits } = remark;
         order.add(Record { at, side, bytes, length, comment, awaits });
     }
 }
@@ -350,6 +354,9 @@ fn passage(outcome: &Outcome, chunk: &Chunk) -> String {
     if outcome.flipped_bits > 0 {
         let plural = if outcome.flipped_bits == 1 { "" } else { "s" };
         let _ = write!(text, ", {} bit{plural} flipped", outcome.flipped_bits);
+    }
+    if outcome.marked {
+        text.push_str(", marked CE");
     }
     if outcome.rules.length > 0 {
         let rules = String::from_utf8_lossy(chunk.at(outcome.rules));

@@ -1,8 +1,9 @@
 //! The exchange of one route for another: what is the same goes on, what is not drains, and what
 //! fails is undone.
 
-use super::{Network, own_addresses};
+use super::{Kept, Network, own_addresses, warn_of_openness};
 use crate::alarm::Alarm;
+use crate::associations::SharedAssociations;
 use crate::listener::ListeningSet;
 use crate::orders::{OrderError, Prepared, Reach, RouteId};
 use crate::relay::Ending;
@@ -10,6 +11,7 @@ use crate::resolve::Upstream;
 use crate::routes::RouteEntry;
 use crate::settings::StartError;
 use crate::turn::Turn;
+use crate::udp::check_addresses;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::route::Route;
@@ -26,6 +28,7 @@ impl Network {
     ) -> Result<(), OrderError> {
         let Prepared { route, reach } = prepared;
         self.routes.refuse_taken(&route.name, Some(id))?;
+        check_addresses(&route).map_err(OrderError::Rules)?;
         let old = self.routes.get(id)?;
         let (upstream, listening) = match reach {
             None => (None, ListeningSet::default()),
@@ -58,10 +61,17 @@ impl Network {
         let listeners = listening.listeners(&route.name);
         let old = self.routes.get(id)?;
         let (memory, before) = (old.memory.clone(), old.relays.clone());
+        // With new relays there are new ones, and the old ones end with their connections.
+        let associations = match is_same_stream(&old.route, &route) {
+            true => old.associations.clone(),
+            false => SharedAssociations::default(),
+        };
+        let kept = Kept { memory: &memory, associations: &associations };
         let given_up = old.listeners.len() + listening.opened.len() - listeners.len();
         let mut relays = Vec::new();
         for transport in Transport::ALL {
-            let made = self.relay_in_place(id, transport, &route, &upstream, &mut listening, turn);
+            let made =
+                self.relay_in_place(id, transport, &route, &upstream, kept, &mut listening, turn);
             match made {
                 Ok(index) => relays.extend(index.map(|index| (transport, index))),
                 Err(cause) => {
@@ -88,9 +98,10 @@ impl Network {
             }
             relay.follow(&route, self.rules_on, turn);
         }
+        warn_of_openness(&route, &listeners);
         let circles = Alarm::default();
         *self.routes.get_mut(id)? =
-            RouteEntry { id, route, upstream, listeners, relays, memory, circles };
+            RouteEntry { id, route, upstream, listeners, relays, associations, memory, circles };
         Ok(())
     }
 
@@ -102,6 +113,7 @@ impl Network {
         transport: Transport,
         route: &Route,
         upstream: &Option<Upstream>,
+        keep: Kept<'_>,
         listening: &mut ListeningSet,
         turn: &mut Turn,
     ) -> io::Result<Option<usize>> {
@@ -116,11 +128,10 @@ impl Network {
             return Ok(Some(index));
         }
         // The sockets that stay are shared until the old relay has drained.
-        let memory = old.memory.clone();
         if let Some(index) = present {
             opened.extend(self.fleet.touch(index).share(&kept)?);
         }
-        self.make(transport, route, upstream, &memory, opened, turn).map(Some)
+        self.make(transport, route, upstream, keep, opened, turn).map(Some)
     }
 
     /// Undoes what [`relay_in_place`](Self::relay_in_place) did for `relays`.
@@ -145,6 +156,10 @@ impl Network {
 
 /// Returns true if the draws and the carrier of the one are those of the other.
 fn is_same_stream(old: &Route, new: &Route) -> bool {
-    let key = |route: &Route| (route.name.clone(), route.paired.clone(), route.seed, route.tcp);
+    // What clients speak is no matter of a connection that stands, but of what waits for them.
+    let key = |route: &Route| {
+        let scheme = route.destination.forward().map(|forward| forward.protocol);
+        (route.name.clone(), route.paired.clone(), route.seed, route.tcp, scheme)
+    };
     key(old) == key(new)
 }

@@ -69,7 +69,10 @@ mod tests {
         let state = |&number: &u32| FlowState {
             id: FlowId { number, transport },
             client: ([127, 0, 0, 1], 1).into(),
+            target: None,
             upstream: None,
+            local: None,
+            rebinds: 0,
             age: Duration::ZERO,
             idle: Duration::ZERO,
             counts: Default::default(),

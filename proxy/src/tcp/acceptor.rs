@@ -73,6 +73,11 @@ impl Acceptor {
         Ok(())
     }
 
+    /// Returns the addresses of the sockets.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().map(|(_, listener)| listener.address).collect()
+    }
+
     /// Restrains the clients that come from now on, or lets them go.
     pub(super) fn restrain(&mut self, on: bool) {
         self.restrains = on;
@@ -84,6 +89,11 @@ impl Acceptor {
     /// Returns true if the clients of a socket are restrained.
     pub(super) fn restrains(&self, index: usize) -> bool {
         self.sockets.get(index).is_some_and(|listener| listener.restraint.is_on())
+    }
+
+    /// Returns the number of sockets whose clients are left in the backlog now.
+    pub(super) fn paused(&self) -> usize {
+        self.sockets.iter().filter(|(_, listener)| listener.paused_until.is_some()).count()
     }
 
     /// Returns second handles of the sockets at these addresses.

@@ -1,5 +1,6 @@
 //! The beginning of connections: accepting clients, and connecting to the upstream.
 
+use super::asking::failure_of;
 use super::connection::{Progress, RelayedConnection};
 use super::end::End;
 use super::restraint::restrain;
@@ -14,6 +15,7 @@ use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::memory::Admission;
 use jostle_engine::route::Route;
+use jostle_forward::Failure;
 use jostle_sys::{hops_of_client, is_out_of_descriptors, set_hops};
 use mio::Interest;
 use mio::net::TcpStream;
@@ -74,6 +76,9 @@ impl TcpRelay {
             if !turn.descriptors.take_for(Transport::Tcp, turn.now) {
                 // An event tells of the next client.
                 if self.acceptor.is_waited_for(index) {
+                    if self.crowd_out(turn) {
+                        continue;
+                    }
                     turn.descriptors.let_tcp_wait(turn.now);
                     self.pause_accept(index, turn);
                 }
@@ -167,6 +172,11 @@ impl TcpRelay {
             made.hops = hops;
             made
         };
+        if self.askings.are_wanted() {
+            self.connections.add_unnumbered(make(0));
+            self.begin_asking(index, turn);
+            return Ok(());
+        }
         let id = self.connections.add(make);
         self.connections.at(index).look = self.silences.watch(turn.now, index, id);
         self.upstream.refresh(self.id, turn.now, &mut turn.names);
@@ -189,10 +199,26 @@ impl TcpRelay {
             client.ask_again(&mut turn.reactor);
         }
         let (id, carried) = (connection.id, connection.carried);
+        // Where it is going to lead, as far as that is known: rules choose by it.
+        connection.upstream_address = match connection.request.as_deref() {
+            Some(request) => request.first_address(),
+            None => self.upstream.addresses(connection.client_address).first().copied(),
+        };
         self.tell_of_client(index, turn);
+        let facts = self.connections.at(index).facts(&self.route.destination);
         match self.carriage.of(carried) {
-            Some(carrier) => carrier.open(turn.now, id),
+            Some(carrier) => carrier.open_known(turn.now, id, &facts),
             None => self.connect(index, turn),
+        }
+    }
+
+    /// Tells the links what is known of a connection.
+    pub(super) fn tell_facts(&mut self, index: usize, turn: &Turn) {
+        let connection = self.connections.at(index);
+        let (id, carried) = (connection.id, connection.carried);
+        if let Some(carrier) = self.carriage.of(carried) {
+            let facts = self.connections.at(index).facts(&self.route.destination);
+            carrier.tell(turn.now, id, &facts);
         }
     }
 
@@ -208,9 +234,12 @@ impl TcpRelay {
             let crossing = self.crossing(carried);
             self.observe(id, FlowEvent::Opened { client, listener, crossing }, turn);
         }
+        if let Some(request) = self.connections.get(index).and_then(|one| one.request.as_deref()) {
+            self.observe(id, FlowEvent::AskedFor(&request.target), turn);
+        }
     }
 
-    fn give_up_at(&mut self, until: Instant, index: usize, id: u32) {
+    pub(super) fn give_up_at(&mut self, until: Instant, index: usize, id: u32) {
         self.connecting.push_back((until, index, id));
     }
 
@@ -220,10 +249,13 @@ impl TcpRelay {
         let connection = self.connections.at(index);
         if connection.hops.is_some_and(|hops| hops <= 1) {
             self.counts.looped += 1;
-            return self.refuse(index, "it leads back here", turn);
+            return self.refuse(index, Failure::General, "it leads back here", turn);
         }
         connection.progress = Progress::Connecting;
-        connection.addresses = self.upstream.addresses(connection.client_address).into();
+        connection.addresses = match connection.request.as_deref_mut() {
+            Some(request) => request.take_addresses(),
+            None => self.upstream.addresses(connection.client_address).into(),
+        };
         let (until, id) = (turn.now + turn.options.connect_timeout, connection.id);
         self.give_up_at(until, index, id);
         self.connect_next(index, turn);
@@ -234,9 +266,11 @@ impl TcpRelay {
         // One less than the client's, as behind a router: so whatever goes round a circle of proxies
         // dies out.
         let hops = self.connections.at(index).hops.map(|hops| hops.min(HOPS_MAX) - 1);
-        let mut cause = "there is no address".to_owned();
+        let (mut failure, mut cause) = (Failure::General, "there is no address".to_owned());
         while let Some(address) = self.connections.at(index).addresses.pop_front() {
-            self.connections.at(index).upstream_address = Some(address);
+            if self.connections.at(index).upstream_address.replace(address) != Some(address) {
+                self.tell_facts(index, turn);
+            }
             let owner = Owner { relay: self.id.index, socket: TcpPart::Upstream(index).key() };
             let restrains = self.carriage.is_in_force() && !turn.options.portable;
             let begun = begin_connect(address, hops, restrains).and_then(|(socket, restrained)| {
@@ -262,7 +296,7 @@ impl TcpRelay {
                 }
                 Err(error) => {
                     log::debug!("route {}: connecting to {address}: {error}", self.route.name);
-                    cause = error.to_string();
+                    (failure, cause) = (failure_of(error.kind()), error.to_string());
                     if is_out_of_descriptors(&error) {
                         turn.descriptors.warn("TCP clients are refused");
                         break;
@@ -271,13 +305,13 @@ impl TcpRelay {
                         && self.connections.at(index).addresses.is_empty()
                     {
                         self.counts.refused += 1;
-                        return self.refuse(index, REFUSED, turn);
+                        return self.refuse(index, Failure::ConnectionRefused, REFUSED, turn);
                     }
                 }
             }
         }
         self.counts.connect_failed += 1;
-        self.refuse(index, &cause, turn);
+        self.refuse(index, failure, &cause, turn);
     }
 
     /// The upstream has answered, one way or the other.
@@ -306,6 +340,10 @@ impl TcpRelay {
                 connection.addresses.clear();
                 let id = connection.id;
                 self.observe(id, FlowEvent::Connected, turn);
+                if !self.answer_success(index) {
+                    self.counts.left_early += 1;
+                    return self.give_up(index, turn);
+                }
                 self.flush(index, Direction::Up, turn);
                 self.serve_direction(index, Direction::Up, turn);
                 self.serve_direction(index, Direction::Down, turn);
@@ -320,10 +358,10 @@ impl TcpRelay {
                 }
                 if kind == io::ErrorKind::ConnectionRefused {
                     self.counts.refused += 1;
-                    return self.refuse(index, REFUSED, turn);
+                    return self.refuse(index, Failure::ConnectionRefused, REFUSED, turn);
                 }
                 self.counts.connect_failed += 1;
-                self.refuse(index, &kind.to_string(), turn);
+                self.refuse(index, failure_of(kind), &kind.to_string(), turn);
             }
         }
     }
@@ -342,15 +380,19 @@ impl TcpRelay {
         };
         self.counts.timed_out += 1;
         connection.drop_source(Direction::Down, turn);
-        self.refuse(index, cause, turn);
+        self.refuse(index, Failure::TimedOut, cause, turn);
     }
 
     /// Tells the client that the upstream is not there, as a host without a listener would: with a
-    /// reset. The next client may find it elsewhere.
-    fn refuse(&mut self, index: usize, cause: &str, turn: &mut Turn) {
-        if self.unreached.raise(turn.now) {
-            let Route { name, upstream, .. } = &self.route;
-            log::warn!("route {name}: cannot reach tcp://{upstream}: {cause}");
+    /// reset, or, if it has asked for it, with an answer. The next client may find it elsewhere.
+    fn refuse(&mut self, index: usize, failure: Failure, cause: &str, turn: &mut Turn) {
+        if let Some(request) = self.connections.at(index).request.as_deref_mut() {
+            // Where clients go is not this proxy's to judge, so nobody is warned of it.
+            log::debug!("route {}: cannot reach {}: {cause}", self.route.name, request.target);
+            request.fail(failure);
+        } else if self.unreached.raise(turn.now) {
+            let Route { name, destination, .. } = &self.route;
+            log::warn!("route {name}: cannot reach tcp://{destination}: {cause}");
         }
         self.upstream.doubt(self.id, turn.now, &mut turn.names);
         let connection = self.connections.at(index);

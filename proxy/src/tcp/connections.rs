@@ -31,6 +31,19 @@ impl Connections {
         self.last_id
     }
 
+    /// Adds a client that is to get its number [later](Self::number).
+    pub(super) fn add_unnumbered(&mut self, connection: RelayedConnection) {
+        self.slab.insert(connection);
+    }
+
+    /// Gives a client that has none the next number, and returns that.
+    pub(super) fn number(&mut self, index: usize) -> u32 {
+        self.last_id = self.last_id.wrapping_add(1).max(1);
+        self.slab[index].id = self.last_id;
+        self.by_id.insert(self.last_id, index);
+        self.last_id
+    }
+
     /// Returns the connection at a place, unless it was closed.
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut RelayedConnection> {
         self.slab.get_mut(index)

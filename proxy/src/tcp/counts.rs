@@ -21,6 +21,27 @@ pub(super) struct TcpCounts {
     pub(super) connect_failed: u64,
     /// Connections that had gone round too often.
     pub(super) looped: u64,
+    /// Clients that have said where they want to go.
+    pub(super) asked: u64,
+    /// Associations begun, and those for which there was no place.
+    pub(super) associations: u64,
+    pub(super) associations_refused: u64,
+    /// Those that spoke something else than their listener.
+    pub(super) malformed: u64,
+    /// Those that did not name the right user and password.
+    pub(super) unauthorised: u64,
+    /// Those that asked for what is not offered.
+    pub(super) unsupported: u64,
+    /// Those that asked for a target that may not be reached.
+    pub(super) not_allowed: u64,
+    /// Those whose target has no address.
+    pub(super) unresolved: u64,
+    /// Those that took too long to say where they want to go.
+    pub(super) negotiation_timed_out: u64,
+    /// Those that left before they had said it.
+    pub(super) left_early: u64,
+    /// Those that had to make room for others before they had said it.
+    pub(super) crowded_out: u64,
     /// Accepts that failed.
     pub(super) accept_failed: u64,
     /// Times that clients were left in the system's backlog for want of descriptors.
@@ -44,9 +65,33 @@ pub(super) struct TcpCounts {
 }
 
 impl TcpCounts {
-    /// Returns the counts by name, with the number of connections that are open, and of their sides
-    /// that are waiting for room.
-    pub(super) fn named(&self, open: usize, waiting: usize) -> BTreeMap<&'static str, u64> {
+    /// Returns those of clients that say where they want to go, with the number of those that do
+    /// so now.
+    pub(super) fn of_asking(&self, asking: usize) -> [(&'static str, u64); 12] {
+        [
+            ("negotiating", asking as u64),
+            ("asked", self.asked),
+            ("associations", self.associations),
+            ("associations_refused", self.associations_refused),
+            ("malformed", self.malformed),
+            ("unauthorised", self.unauthorised),
+            ("unsupported", self.unsupported),
+            ("not_allowed", self.not_allowed),
+            ("unresolved", self.unresolved),
+            ("negotiation_timed_out", self.negotiation_timed_out),
+            ("left_early", self.left_early),
+            ("crowded_out", self.crowded_out),
+        ]
+    }
+
+    /// Returns the counts by name, with the number of connections that are open, of their sides that
+    /// are waiting for room, and of listening sockets that accept nobody for the moment.
+    pub(super) fn named(
+        &self,
+        open: usize,
+        waiting: usize,
+        paused: usize,
+    ) -> BTreeMap<&'static str, u64> {
         BTreeMap::from([
             ("connections", self.accepted),
             ("connections_open", open as u64),
@@ -59,6 +104,7 @@ impl TcpCounts {
             ("looped", self.looped),
             ("accept_failed", self.accept_failed),
             ("accept_paused", self.accept_paused),
+            ("accept_paused_now", paused as u64),
             ("turned_away", self.turned_away),
             ("starved", self.starved),
             ("waiting", waiting as u64),

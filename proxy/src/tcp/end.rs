@@ -35,6 +35,8 @@ pub(crate) struct End {
     in_line: bool,
     peer: Peer,
     input: Incoming,
+    /// What was read before, and is read again in front of what comes.
+    ahead: Bytes,
     output: Outgoing,
     pending: VecDeque<Bytes>,
     /// Whether the receive buffer may not grow; `None` where that cannot be chosen.
@@ -101,6 +103,7 @@ impl End {
             in_line: false,
             peer: Peer::Connecting,
             input: Incoming::Open,
+            ahead: Bytes::new(),
             output: Outgoing::Open,
             pending: VecDeque::new(),
             fixed: None,
@@ -146,8 +149,18 @@ impl End {
     }
 
     /// Returns true if there may be something to read.
-    pub(crate) const fn is_readable(&self) -> bool {
-        self.ready.readable
+    pub(crate) fn is_readable(&self) -> bool {
+        self.ready.readable || !self.ahead.is_empty()
+    }
+
+    /// Notes that there may be something to read, which no event has told yet.
+    pub(crate) const fn look(&mut self) {
+        self.ready.readable = true;
+    }
+
+    /// Puts bytes that were read in front of what is read from now on.
+    pub(crate) fn put_ahead(&mut self, bytes: Bytes) {
+        self.ahead = bytes;
     }
 
     /// Returns true if an event said that it failed.
@@ -195,6 +208,11 @@ impl End {
 
     /// Reads what is there.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Found {
+        if !self.ahead.is_empty() && !buffer.is_empty() {
+            let count = self.ahead.len().min(buffer.len());
+            self.ahead.copy_to_slice(&mut buffer[..count]);
+            return Found::Bytes(count);
+        }
         loop {
             match self.stream.read(buffer) {
                 Ok(0) => {
@@ -233,6 +251,22 @@ impl End {
             written += self.attempt(|stream| stream.write(&bytes[written..]));
         }
         written
+    }
+
+    /// Writes an answer that did not cross the links, all at once. Returns false if the socket does
+    /// not take it: its peer does not read.
+    pub(crate) fn say(&mut self, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            match self.stream.write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::debug!("{:?}: {error}", self.token);
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// Keeps bytes to be written, which are charged already. Small pieces are joined, at the charge

@@ -29,10 +29,13 @@ impl TcpRelay {
         Some(FlowState {
             id: FlowId { number: id, transport: Transport::Tcp },
             client: client_address,
+            target: connection.request.as_deref().map(|request| request.target.clone()),
             upstream: upstream_address,
             age: now.since(connection.since),
             idle: now.since(connection.last),
             counts: connection.counts,
+            local: None,
+            rebinds: 0,
             round_trip: carrier.and_then(|carrier| carrier.round_trip(id)),
         })
     }

@@ -2,6 +2,8 @@
 //! half-close, reset and refusal.
 
 mod acceptor;
+mod asking;
+mod association;
 mod carried;
 mod closing;
 mod connect;
@@ -25,6 +27,8 @@ use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
 use crate::turn::Turn;
 use acceptor::Acceptor;
+use asking::Askings;
+use association::Kept;
 use carried::Carriage;
 use connection::Progress;
 use connections::Connections;
@@ -39,7 +43,7 @@ use jostle_engine::tcp;
 use silence::Silences;
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The TCP half of a route.
 pub(crate) struct TcpRelay {
@@ -62,6 +66,10 @@ pub(crate) struct TcpRelay {
     /// for.
     closing: VecDeque<(Instant, usize, u32)>,
     silences: Silences,
+    /// Clients that say where they want to go.
+    askings: Askings,
+    /// The associations that connections keep.
+    kept: Kept,
     counts: TcpCounts,
     /// Tells that the upstream cannot be reached.
     unreached: Alarm,
@@ -103,7 +111,7 @@ impl TcpRelay {
         opened: Vec<Opened>,
         turn: &mut Turn,
     ) -> io::Result<Self> {
-        let RelayPlan { id, route, seed, upstream, memory, rules_on } = plan;
+        let RelayPlan { id, route, seed, upstream, associations, memory, rules_on } = plan;
         let mut acceptor = Acceptor::default();
         acceptor.add(opened, id.index, &mut turn.reactor)?;
         let account = |direction| Account::new(&route.name, Transport::Tcp, direction);
@@ -121,13 +129,27 @@ impl TcpRelay {
             nameless: VecDeque::new(),
             closing: VecDeque::new(),
             silences: Silences::default(),
+            askings: Askings::default(),
+            kept: Kept { associations: associations.clone(), count: 0 },
             counts: TcpCounts::default(),
             unreached: Alarm::new(turn.options.tells_of_upstreams),
             draining: false,
         };
         relay.set_silence(route.idle);
+        relay.askings.follow(route);
+        relay.note_openness();
         relay.apply_rules(rules_on, turn);
         Ok(relay)
+    }
+
+    /// Notes whether others than this machine can reach the listeners. One that listens no more
+    /// keeps what was so.
+    fn note_openness(&mut self) {
+        let addresses = self.acceptor.addresses();
+        if !addresses.is_empty() {
+            let is_open = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
+            self.askings.set_open(addresses.iter().any(is_open));
+        }
     }
 
     /// Moves what can be moved in `direction`, up to a fair share.
@@ -135,6 +157,10 @@ impl TcpRelay {
         let Some(connection) = self.connections.get_mut(index) else { return };
         if connection.progress == Progress::Closing {
             self.ignore(index, direction, turn);
+        } else if connection.progress == Progress::Asking {
+            self.negotiate(index, turn);
+        } else if connection.progress == Progress::Associated {
+            self.watch_association(index, turn);
         } else if connection.carried {
             self.take_in(index, direction, turn);
         } else {
@@ -191,6 +217,9 @@ impl TcpRelay {
 
     /// Tears a connection down towards the receiver of `direction`.
     fn tear_down(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
+        if direction == Direction::Down && self.answers_for_reset(index, turn) {
+            return;
+        }
         let Some(connection) = self.connections.get_mut(index) else { return };
         if let Some(target) = connection.target(direction) {
             // What does not fit the socket now would not have fitted the receiver's window before
@@ -205,6 +234,11 @@ impl TcpRelay {
     /// Closes both sockets.
     fn close(&mut self, index: usize, turn: &mut Turn) {
         let mut connection = self.connections.remove(index);
+        self.leave_asking(connection.asking.as_deref());
+        if let Some(id) = connection.association {
+            self.kept.count -= 1;
+            self.kept.associations.end(id, turn);
+        }
         self.observe(connection.id, FlowEvent::Closed, turn);
         self.silences.forget(connection.look, index, connection.id);
         debug_assert!(self.silences.len() <= self.connections.len(), "none is left behind");
@@ -275,22 +309,24 @@ impl Relay for TcpRelay {
             self.connecting.pop_front();
             self.time_out(index, id, turn);
         }
+        self.end_asking(turn);
         self.end_closing(turn);
         self.retry_accept(turn);
         self.retry_starved(turn);
         self.cut_silent(turn);
         let connecting = self.connecting.front().map(|(at, ..)| *at);
         let closing = self.closing.front().map(|(at, ..)| *at);
-        let carried = self.carriage.deadline(turn.now);
+        let carried = self.carriage.keep_up(turn.now);
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
-        let timers =
-            [carried, connecting, closing, self.acceptor.deadline(), self.silences.deadline()];
+        let (resting, silent) = (self.acceptor.deadline(), self.silences.deadline());
+        let timers = [carried, connecting, closing, resting, silent, self.askings.deadline()];
         timers.into_iter().chain([sought]).flatten().min()
     }
 
     fn follow(&mut self, route: &Route, rules_on: bool, turn: &mut Turn) {
         self.route = route.clone();
         self.set_silence(route.idle);
+        self.askings.follow(route);
         self.apply_rules(rules_on, turn);
     }
 
@@ -308,8 +344,14 @@ impl Relay for TcpRelay {
         }
     }
 
+    fn take_name(&mut self, name: &str, addresses: &[IpAddr], turn: &mut Turn) {
+        self.take_found(name, addresses, turn);
+    }
+
     fn listen(&mut self, opened: Vec<Opened>, turn: &mut Turn) -> io::Result<()> {
-        self.acceptor.add(opened, self.id.index, &mut turn.reactor)
+        self.acceptor.add(opened, self.id.index, &mut turn.reactor)?;
+        self.note_openness();
+        Ok(())
     }
 
     fn share(&mut self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
@@ -318,12 +360,16 @@ impl Relay for TcpRelay {
 
     fn listen_only(&mut self, addresses: &[SocketAddr], turn: &mut Turn) {
         self.keep_listening(addresses, turn);
+        self.end_associations_but(addresses, turn);
+        self.note_openness();
     }
 
     /// Stops listening; what is connected goes on.
     fn drain(&mut self, turn: &mut Turn) {
         self.draining = true;
         self.keep_listening(&[], turn);
+        self.end_silent_asking(turn);
+        self.end_associations_but(&[], turn);
     }
 
     fn is_over(&self) -> bool {
@@ -364,7 +410,14 @@ impl Relay for TcpRelay {
     fn report(&self) -> RelayReport {
         let carrier = self.carriage.carrier();
         let waiting = self.carriage.waiting(&self.connections);
-        let mut counts = self.counts.named(self.connections.len(), waiting);
+        let paused = self.acceptor.paused();
+        let asking = self.askings.len();
+        let open = self.connections.len() - asking - self.kept.count;
+        let mut counts = self.counts.named(open, waiting, paused);
+        if self.askings.are_wanted() {
+            counts.extend(self.counts.of_asking(asking));
+            counts.insert("associations_open", self.kept.count as u64);
+        }
         let mut round_trips = None;
         if let Some((senders, trips)) = carrier.and_then(Carrier::senders) {
             round_trips = (trips.count() > 0).then(|| trips.clone());

@@ -65,6 +65,10 @@ impl TcpRelay {
         self.silences = Silences { times: BTreeSet::new(), limit };
         for index in self.connections.indices() {
             let connection = self.connections.at(index);
+            if connection.id == 0 {
+                // It has no number yet, and a time of its own.
+                continue;
+            }
             connection.look = self.silences.watch(connection.last, index, connection.id);
         }
     }

@@ -3,7 +3,8 @@
 use crate::alarm::Alarm;
 use jostle_common::time::Instant;
 use jostle_engine::route::Route;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 
 /// What there may be to warn of.
 #[derive(Debug)]
@@ -12,6 +13,7 @@ pub(super) struct UdpAlarms {
     foreign: Alarm,
     loop_: Alarm,
     amplification: Alarm,
+    rebind: Alarm,
 }
 
 impl UdpAlarms {
@@ -22,13 +24,20 @@ impl UdpAlarms {
             foreign: Alarm::new(tells_of_upstreams),
             loop_: Alarm::new(true),
             amplification: Alarm::new(true),
+            rebind: Alarm::new(true),
         }
     }
 
     /// Nobody listens at the upstream.
-    pub(super) fn tell_of_refusal(&mut self, Route { name, upstream, .. }: &Route, now: Instant) {
+    pub(super) fn tell_of_refusal(
+        &mut self,
+        Route { name, destination, .. }: &Route,
+        now: Instant,
+    ) {
         if self.refusal.raise(now) {
-            log::warn!("route {name}: nobody listens at udp://{upstream}; is the server running?");
+            log::warn!(
+                "route {name}: nobody listens at udp://{destination}; is the server running?"
+            );
         }
     }
 
@@ -42,7 +51,7 @@ impl UdpAlarms {
         if !self.foreign.raise(now) {
             return;
         }
-        let Route { name, upstream, follow, .. } = route;
+        let Route { name, destination: upstream, follow, .. } = route;
         let from = from.map_or_else(|| "elsewhere".to_owned(), |from| from.to_string());
         if *follow {
             log::warn!("route {name}: dropped an answer from {from}, which is not {upstream}'s");
@@ -66,6 +75,24 @@ impl UdpAlarms {
             log::warn!(
                 "route {name}: dropped what came from {from}: a socket of this proxy, or a circle \
                  of proxies; does the upstream lead back here?"
+            );
+        }
+    }
+
+    /// A flow could not leave from a fresh socket.
+    pub(super) fn tell_of_rebind(
+        &mut self,
+        name: &str,
+        rule: &str,
+        address: Option<IpAddr>,
+        error: &io::Error,
+        now: Instant,
+    ) {
+        if self.rebind.raise(now) {
+            let at = address.map_or_else(String::new, |address| format!(" at {address}"));
+            log::warn!(
+                "route {name}: rule {rule}: no fresh socket{at}: {error}; the flow keeps the one that \
+                 it has"
             );
         }
     }

@@ -14,6 +14,12 @@ pub(super) struct UdpCounts {
     pub(super) evicted: u64,
     /// Flows closed by hand.
     pub(super) closed_by_hand: u64,
+    /// Flows closed because their client's association ended.
+    pub(super) dissociated: u64,
+    /// Fresh sockets that flows got by rules.
+    pub(super) rebinds: u64,
+    /// Fresh sockets that the system did not give.
+    pub(super) rebinds_failed: u64,
     /// Reports that the upstream refused a datagram (ICMP port unreachable).
     pub(super) refused: u64,
     /// Flows that were open when the relay was cut.
@@ -37,6 +43,10 @@ impl UdpCounts {
             ("flows_idle", self.idle),
             ("flows_evicted", self.evicted),
             ("flows_closed_by_hand", self.closed_by_hand),
+            ("flows_dissociated", self.dissociated),
+            ("rebinds", self.rebinds),
+            ("rebinds_failed", self.rebinds_failed),
+            ("old_address", lost(Loss::OldAddress)),
             ("no_room", lost(Loss::NoRoom)),
             ("refused_by_upstream", self.refused),
             ("no_send_buffer", lost(Loss::NoBuffer)),
@@ -49,6 +59,10 @@ impl UdpCounts {
             ("amplified", lost(Loss::Amplified)),
             ("sources_forgotten", self.sources_forgotten),
             ("orphaned", lost(Loss::Orphaned)),
+            ("no_association", lost(Loss::NoAssociation)),
+            ("malformed", lost(Loss::Malformed)),
+            ("fragment", lost(Loss::Fragment)),
+            ("not_allowed", lost(Loss::NotAllowed)),
         ])
     }
 }

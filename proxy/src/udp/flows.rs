@@ -8,14 +8,16 @@ use crate::descriptors::{Sources, is_same_source};
 use crate::flow::FlowCounts;
 use crate::table::{Table, lowest};
 use jostle_common::time::Instant;
+use jostle_forward::Target;
+use jostle_forward::socks::datagram;
 use mio::Token;
 use mio::net::UdpSocket;
 use slab::Slab;
 use std::net::{IpAddr, SocketAddr};
 
 /// A flow's client. One that asks two of our addresses has two flows, as it would with two
-/// servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// servers; so has one that sends to two targets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FlowClient {
     /// Its address.
     pub(crate) address: SocketAddr,
@@ -23,6 +25,8 @@ pub(crate) struct FlowClient {
     pub(crate) listener: usize,
     /// Which of our addresses it asked, if the listener has many.
     pub(crate) asked: Option<IpAddr>,
+    /// Where it wants to go, if it says so itself.
+    pub(crate) target: Option<Target>,
 }
 
 /// The exchange of one client with the upstream.
@@ -33,12 +37,17 @@ pub(crate) struct Flow {
     pub(crate) client: FlowClient,
     /// The upstream's address that it was opened with.
     pub(crate) upstream: SocketAddr,
-    /// The socket to the upstream, connected unless `peer` is set.
-    pub(crate) socket: UdpSocket,
-    pub(crate) token: Token,
+    /// The socket to the upstream, connected unless `peer` is set, and its token.
+    pub(crate) socket: (UdpSocket, Token),
     /// The destination when answers may come from any port of the upstream's address: the port
     /// that answered last.
     pub(crate) peer: Option<SocketAddr>,
+    /// The hops that what it sends may take, if that is known.
+    pub(crate) hops: Option<u8>,
+    /// How often it got a fresh socket.
+    pub(crate) rebinds: u32,
+    /// In front of each datagram to the client: nothing, unless it said where it wants to go.
+    pub(crate) header: Vec<u8>,
     /// Packets in the links, copies not counted.
     pub(crate) inside: u32,
     /// Set while the system takes runs of datagrams, per direction.
@@ -145,19 +154,25 @@ impl Flows {
         peer: Option<SocketAddr>,
         now: Instant,
     ) -> usize {
-        let (socket, token) = socket;
+        // Who asked for an association has done so on a connection, from the same address.
+        let is_proved = client.target.is_some();
+        let header = client.target.as_ref().map_or_else(Vec::new, |_| datagram::header(upstream));
+        let address = client.address.ip();
         self.last_ordinal = self.last_ordinal.wrapping_add(1).max(1);
+        self.by_client.insert(client.clone(), self.slab.vacant_key());
         let index = self.slab.insert(Flow {
             ordinal: self.last_ordinal,
             client,
             upstream,
             socket,
-            token,
             peer,
+            hops: None,
+            rebinds: 0,
+            header,
             inside: 0,
             runs: [true; 2],
             missed: 0,
-            is_proved: false,
+            is_proved,
             again: false,
             counts: Default::default(),
             since: now,
@@ -165,8 +180,7 @@ impl Flows {
             older: None,
             newer: None,
         });
-        self.by_client.insert(client, index);
-        self.sources.add(client.address.ip(), 1);
+        self.sources.add(address, 1);
         self.by_ordinal.insert(self.last_ordinal, index);
         self.append(index);
         index
@@ -247,8 +261,12 @@ mod tests {
     fn flows(count: u16) -> Flows {
         let mut flows = Flows::default();
         for port in 1..=count {
-            let client =
-                FlowClient { address: ([127, 0, 0, 1], port).into(), listener: 0, asked: None };
+            let client = FlowClient {
+                address: ([127, 0, 0, 1], port).into(),
+                listener: 0,
+                asked: None,
+                target: None,
+            };
             let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
             let at = Instant::from_millis(u64::from(port));
             flows.add(client, ([127, 0, 0, 1], 1).into(), (socket, Token(0)), None, at);

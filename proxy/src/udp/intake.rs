@@ -1,19 +1,25 @@
 //! The way in: from what a socket had to the link, with a flow for each client.
 
-use super::flows::FlowClient;
+use super::flows::{Flow, FlowClient};
 use super::stray::{self, Stray};
 use super::{UdpPart, UdpRelay};
-use crate::client::NewClient;
+use crate::account::Refused;
+use crate::client::{ClientHook, NewClient};
 use crate::descriptors::Descriptors;
 use crate::fate::Loss;
+use crate::look_ups::LookUps;
 use crate::observed::{Crossing, FlowEvent};
+use crate::own::OwnAddresses;
 use crate::reactor::{Owner, Reactor};
+use crate::resolve::Names;
 use crate::sinks::Sinks;
-use crate::turn::Turn;
+use crate::turn::{Datagrams, Turn};
 use jostle_common::chance::Direction;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
+use jostle_engine::flow::FlowFacts;
+use jostle_engine::route::Destination;
 use jostle_sys::{
     DatagramOptions, Received, is_out_of_descriptors, prepare_datagram_socket, set_hops,
 };
@@ -22,6 +28,8 @@ use mio::net::UdpSocket;
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The most flows of a relay: half the ports that its sockets can have.
@@ -32,19 +40,53 @@ const HOPS_MAX: u8 = 64;
 
 /// The time of a read, on both clocks.
 #[derive(Clone, Copy, Debug)]
-struct ReadAt {
-    now: Instant,
+pub(super) struct ReadAt {
+    pub(super) now: Instant,
     /// The same moment as calendar time, in which the kernel stamps.
     wall: Duration,
 }
 
 impl ReadAt {
+    /// A read of what was not stamped.
+    pub(super) const fn unstamped(now: Instant) -> Self {
+        Self { now, wall: Duration::ZERO }
+    }
+
     /// Returns when a datagram arrived: at the kernel's stamp if there is one, never later than
     /// now. Calendar time may jump; both clocks are read together, so a jump can only move the
     /// datagrams that were under way.
-    fn arrival(self, stamp: Option<Duration>) -> Instant {
+    pub(super) fn arrival(self, stamp: Option<Duration>) -> Instant {
         let age = stamp.and_then(|stamp| self.wall.checked_sub(stamp));
         age.map_or(self.now, |age| self.now - age)
+    }
+}
+
+/// The rest of a turn while its inbox is read.
+pub(super) struct IntakeTurn<'a> {
+    pub(super) reactor: &'a mut Reactor,
+    pub(super) names: &'a mut Names,
+    pub(super) asked: &'a mut LookUps,
+    pub(super) descriptors: &'a mut Descriptors,
+    pub(super) sinks: &'a mut Sinks,
+    pub(super) own: &'a OwnAddresses,
+    pub(super) on_client: &'a mut Option<ClientHook>,
+    pub(super) portable: bool,
+    pub(super) now: Instant,
+}
+
+impl<'a> IntakeTurn<'a> {
+    /// Takes a turn apart.
+    pub(super) const fn beside_datagrams(
+        turn: &'a mut Turn,
+        now: Instant,
+    ) -> (&'a Datagrams, Self) {
+        let Turn { datagrams, reactor, names, descriptors, sinks, own, on_client, asked, .. } =
+            turn;
+        let portable = turn.options.portable;
+        (
+            datagrams,
+            Self { reactor, names, asked, descriptors, sinks, own, on_client, portable, now },
+        )
     }
 }
 
@@ -58,66 +100,78 @@ impl UdpRelay {
         };
         let goes_on = !turn.datagrams.inbox.received().any(late);
         match part {
+            UdpPart::Listener(index) if self.asked.is_some() => self.take_asked(index, at, turn),
             UdpPart::Listener(index) => self.take_from_clients(index, at, turn),
             UdpPart::Flow(index) => self.take_from_upstream(index, at, turn),
+            UdpPart::Old(index) => self.take_from_old(index, at, turn),
             UdpPart::Stray => self.take_strays(at, turn),
         }
         goes_on
     }
 
     fn take_from_clients(&mut self, index: usize, at: ReadAt, turn: &mut Turn) {
-        let Turn { datagrams, reactor, names, descriptors, options, .. } = turn;
-        let Turn { sinks, own, on_client, .. } = turn;
-        self.upstream.refresh(self.id, at.now, names);
+        let (datagrams, mut turn) = IntakeTurn::beside_datagrams(turn, at.now);
+        self.upstream.refresh(self.id, at.now, turn.names);
         for received in datagrams.inbox.received() {
             let Some(listener) = self.listeners.get_mut(index) else { return };
             if self.draining.is_none() || !listener.shared {
                 self.lanes[Direction::Up.index()].missed(&mut listener.missed, received.missed);
             }
             let Some(address) = received.from else { continue };
-            let client = FlowClient { address, listener: index, asked: received.asked };
-            let mut open = |relay: &mut Self| {
-                let hops = one_less(received.hops)?;
-                if let Some(hook) = on_client {
-                    let route = &relay.route.name;
-                    hook(NewClient { route, transport: Transport::Udp, address });
-                }
-                relay.open(client, hops, at.now, reactor, descriptors, options.portable)
-            };
+            let client =
+                FlowClient { address, listener: index, asked: received.asked, target: None };
             let flow = match self.flows.find(&client) {
                 // Whoever has a flow was no address of ours when it began, and no socket of ours can
                 // be bound where its own is.
                 Some(flow) => Ok(flow),
                 // That may ask the system.
-                None if own.contain(address) => Err(Loss::Looped),
+                None if turn.own.contain(address) => Err(Loss::Looped),
                 None => {
-                    let opened = open(self);
-                    if sinks.are_observers() {
-                        self.tell_of_flow(&opened, client, at.now, sinks);
-                    }
-                    opened
+                    let addresses = self.upstream.addresses(address);
+                    self.begin(&client, addresses, received.hops, &mut turn)
                 }
             };
             match flow {
                 Ok(flow) => {
                     self.hear(flow, at, received);
-                    self.enter(flow, Direction::Up, at, received, sinks);
+                    self.enter(flow, Direction::Up, at, received, turn.sinks);
                 }
                 Err(loss) => {
                     if loss == Loss::Looped {
                         self.alarms.tell_of_loop(&self.route.name, address, at.now);
                     }
-                    self.refuse(0, Direction::Up, at, received, loss, sinks);
+                    self.refuse(0, Direction::Up, at, received, loss, turn.sinks);
                 }
             }
         }
+    }
+
+    /// Begins the flow of a new client, and tells of it.
+    pub(super) fn begin(
+        &mut self,
+        client: &FlowClient,
+        addresses: Vec<SocketAddr>,
+        hops: Option<u8>,
+        turn: &mut IntakeTurn<'_>,
+    ) -> Result<usize, Loss> {
+        let opened = one_less(hops).and_then(|hops| {
+            if let Some(hook) = turn.on_client {
+                let (route, address) = (&self.route.name, client.address);
+                hook(NewClient { route, transport: Transport::Udp, address });
+            }
+            self.open(client.clone(), addresses, hops, turn)
+        });
+        if turn.sinks.are_observers() {
+            self.tell_of_flow(&opened, client, turn.now, turn.sinks);
+        }
+        opened
     }
 
     /// Tells who observes flows where the one of `client` leads, or that there is none.
     fn tell_of_flow(
         &mut self,
         opened: &Result<usize, Loss>,
-        client: FlowClient,
+        client: &FlowClient,
         now: Instant,
         sinks: &mut Sinks,
     ) {
@@ -129,13 +183,15 @@ impl UdpRelay {
         let flow = opened.as_ref().ok().and_then(|index| self.flows.get_mut(*index));
         let ordinal = flow.as_ref().map_or(0, |flow| flow.ordinal);
         let ends = flow.and_then(|flow| {
-            let upstream = flow.peer.or_else(|| flow.socket.peer_addr().ok())?;
-            Some((flow.socket.local_addr().ok()?, upstream))
+            Some((flow.socket.0.local_addr().ok()?, flow.peer.unwrap_or(flow.upstream)))
         });
         let account = &self.lanes[Direction::Up.index()].account;
         let crossing = Crossing::Pieces;
         let opened = FlowEvent::Opened { client: client.address, listener, crossing };
         account.observe(ordinal, now, opened, sinks);
+        if let Some(target) = &client.target {
+            account.observe(ordinal, now, FlowEvent::AskedFor(target), sinks);
+        }
         if let Some((local, upstream)) = ends {
             account.observe(ordinal, now, FlowEvent::Reached { local, upstream }, sinks);
         }
@@ -146,32 +202,53 @@ impl UdpRelay {
         for received in datagrams.inbox.received() {
             let Some(flow) = self.flows.get_mut(index) else { return };
             self.lanes[Direction::Down.index()].missed(&mut flow.missed, received.missed);
-            if let Some(peer) = &mut flow.peer {
-                let ordinal = flow.ordinal;
-                let loss = match received.from {
-                    // A socket of ours at the upstream's address is no server's other port.
-                    Some(from) if !self.upstream.is_at(from) && own.contain(from) => Loss::Looped,
-                    Some(from) if from.ip() == peer.ip() => {
-                        *peer = from;
-                        self.answered(reactor, descriptors);
-                        self.enter(index, Direction::Down, at, received, sinks);
-                        continue;
-                    }
-                    _ => Loss::Foreign,
-                };
-                if loss == Loss::Foreign {
-                    self.alarms.tell_of_foreign(&self.route, received.from, at.now);
-                }
-                self.refuse(ordinal, Direction::Down, at, received, loss, sinks);
-                continue;
+            if let Some(loss) = self.foreign(index, received.from, own) {
+                let ordinal = self.flows.get(index).map_or(0, |flow| flow.ordinal);
+                self.refuse_answer(ordinal, at, received, loss, sinks);
+            } else {
+                self.answered(reactor, descriptors);
+                self.enter(index, Direction::Down, at, received, sinks);
             }
-            self.answered(reactor, descriptors);
-            self.enter(index, Direction::Down, at, received, sinks);
         }
     }
 
+    /// Returns why what came from there is no answer to a flow; `None` if it is one. A socket that is
+    /// not connected hears from everybody, and the port that answered last is the one that is asked.
+    pub(super) fn foreign(
+        &mut self,
+        index: usize,
+        from: Option<SocketAddr>,
+        own: &OwnAddresses,
+    ) -> Option<Loss> {
+        let peer = self.flows.get_mut(index)?.peer.as_mut()?;
+        match from {
+            // A socket of ours at the upstream's address is no server's other port.
+            Some(from) if !self.upstream.is_at(from) && own.contain(from) => Some(Loss::Looped),
+            Some(from) if from.ip() == peer.ip() => {
+                *peer = from;
+                None
+            }
+            _ => Some(Loss::Foreign),
+        }
+    }
+
+    /// Writes down what came to a flow and is no answer.
+    pub(super) fn refuse_answer(
+        &mut self,
+        ordinal: u32,
+        at: ReadAt,
+        received: Received<'_>,
+        loss: Loss,
+        sinks: &mut Sinks,
+    ) {
+        if loss == Loss::Foreign {
+            self.alarms.tell_of_foreign(&self.route, received.from, at.now);
+        }
+        self.refuse(ordinal, Direction::Down, at, received, loss, sinks);
+    }
+
     /// Notes that the upstream has answered.
-    fn answered(&mut self, reactor: &mut Reactor, descriptors: &mut Descriptors) {
+    pub(super) fn answered(&mut self, reactor: &mut Reactor, descriptors: &mut Descriptors) {
         self.alarms.clear();
         self.upstream_spoke = true;
         self.close_stray(reactor, descriptors);
@@ -200,12 +277,25 @@ impl UdpRelay {
     }
 
     /// Lets what was read enter the link: one datagram, or a run of them.
-    fn enter(
+    pub(super) fn enter(
         &mut self,
         index: usize,
         direction: Direction,
         at: ReadAt,
         received: Received<'_>,
+        sinks: &mut Sinks,
+    ) {
+        self.enter_some(index, direction, at, received, received.datagrams(), sinks);
+    }
+
+    /// Lets some of the datagrams that were read enter the link: ranges of their bytes.
+    pub(super) fn enter_some(
+        &mut self,
+        index: usize,
+        direction: Direction,
+        at: ReadAt,
+        received: Received<'_>,
+        datagrams: impl ExactSizeIterator<Item = Range<usize>> + Clone,
         sinks: &mut Sinks,
     ) {
         self.flows.touch(index, at.now);
@@ -214,15 +304,24 @@ impl UdpRelay {
         // The first packet starts the clock of both directions.
         let first = self.lanes[direction.index()].arrival(stamp);
         self.lanes.iter_mut().for_each(|lane| lane.link.begin(first));
+        self.rebinding.begin(first);
+        if direction == Direction::Up && flow.counts[direction.index()].packets == 0 {
+            let facts = Arc::new(facts(flow, first, &self.route.destination));
+            for lane in &mut self.lanes {
+                lane.link.tell(first, flow.ordinal, &facts);
+            }
+            self.rebinding.open(flow.ordinal, first, facts);
+        }
         let lane = &mut self.lanes[direction.index()];
-        let (packets, bytes) = (received.datagrams().count() as u64, received.bytes.len() as u64);
-        let entered = lane.enter(flow.ordinal, stamp, received, sinks);
+        let packets = datagrams.len() as u64;
+        let bytes = datagrams.clone().map(|range| range.len() as u64).sum();
+        let entered = lane.enter(flow.ordinal, stamp, received, datagrams, sinks);
         flow.inside += entered;
         flow.counts[direction.index()].came(packets, bytes, packets - u64::from(entered));
     }
 
     /// Writes down what was read and goes no further.
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         flow: u32,
         direction: Direction,
@@ -239,7 +338,25 @@ impl UdpRelay {
         }
         for range in received.datagrams() {
             let payload = &received.bytes[range];
-            self.lanes[direction.index()].refuse(flow, stamp, payload, loss, sinks);
+            let refused = Refused { flow, at: stamp, ecn: received.ecn, payload };
+            self.lanes[direction.index()].refuse(refused, loss, sinks);
+        }
+    }
+
+    /// Writes down datagrams of clients without a flow, which go no further: ranges of what was read.
+    pub(super) fn refuse_some(
+        &mut self,
+        at: ReadAt,
+        received: Received<'_>,
+        datagrams: impl Iterator<Item = Range<usize>>,
+        loss: Loss,
+        sinks: &mut Sinks,
+    ) {
+        let stamp = at.arrival(received.stamp);
+        for range in datagrams {
+            let payload = &received.bytes[range];
+            let refused = Refused { flow: 0, at: stamp, ecn: received.ecn, payload };
+            self.lanes[Direction::Up.index()].refuse(refused, loss, sinks);
         }
     }
 
@@ -248,13 +365,12 @@ impl UdpRelay {
     fn open(
         &mut self,
         client: FlowClient,
+        addresses: Vec<SocketAddr>,
         hops: Option<u8>,
-        now: Instant,
-        reactor: &mut Reactor,
-        descriptors: &mut Descriptors,
-        portable: bool,
+        turn: &mut IntakeTurn<'_>,
     ) -> Result<usize, Loss> {
-        let addresses = self.upstream.addresses(client.address);
+        let IntakeTurn { reactor, descriptors, portable, now, .. } = turn;
+        let (portable, now) = (*portable, *now);
         if addresses.is_empty() {
             return Err(Loss::NoUpstream);
         }
@@ -279,14 +395,23 @@ impl UdpRelay {
         let part = UdpPart::Flow(self.flows.next_index());
         let owner = Owner { relay: self.id.index, socket: part.key() };
         for address in addresses {
-            match connect(address, self.route.follow, hops, portable) {
+            let opening = Opening {
+                upstream: address,
+                from: None,
+                follow: self.route.follow,
+                hops,
+                portable,
+            };
+            match opening.open() {
                 Ok(mut socket) => match reactor.add(&mut socket, owner, Interest::READABLE) {
                     Ok(token) => {
                         self.counts.opened += 1;
                         descriptors.add_client(Transport::Udp, source);
                         let peer = self.route.follow.then_some(address);
+                        let is_asked = client.target.is_some();
                         let index = self.flows.add(client, address, (socket, token), peer, now);
-                        if peer.is_none() && !portable && !self.upstream_spoke {
+                        self.flows.get_mut(index).expect("it was just added").hops = hops;
+                        if peer.is_none() && !is_asked && !portable && !self.upstream_spoke {
                             self.look_for_strays(index, reactor, descriptors);
                         }
                         return Ok(index);
@@ -318,7 +443,7 @@ impl UdpRelay {
             return;
         }
         let owner = Owner { relay: self.id.index, socket: UdpPart::Stray.key() };
-        let connected = &self.flows.get_mut(flow).expect("it was just added").socket;
+        let connected = &self.flows.get_mut(flow).expect("it was just added").socket.0;
         let opened = stray::beside(connected).and_then(|mut socket| {
             let token = reactor.add(&mut socket, owner, Interest::READABLE)?;
             Ok(Stray { socket, token, flow, again: false })
@@ -333,10 +458,21 @@ impl UdpRelay {
     }
 }
 
+/// Returns what is known of a flow that begins at `since`, on a route that leads there.
+fn facts(flow: &Flow, since: Instant, destination: &Destination) -> FlowFacts {
+    let facts = FlowFacts::since(since).with_client(flow.client.address);
+    let facts = match (&flow.client.target, destination.upstream()) {
+        (Some(target), _) => facts.with_target(&target.host.to_plain(), target.port),
+        (None, Some(upstream)) => facts.with_target(&upstream.host, upstream.port),
+        (None, None) => facts,
+    };
+    facts.with_address(flow.upstream.ip())
+}
+
 /// Returns how many hops a flow's datagrams may take if its client's had so many left: one less, as
 /// behind a router. So whatever goes round a circle of proxies dies out, though each of them takes it
 /// for something new.
-fn one_less(hops: Option<u8>) -> Result<Option<u8>, Loss> {
+pub(super) fn one_less(hops: Option<u8>) -> Result<Option<u8>, Loss> {
     match hops {
         None => Ok(None),
         Some(0 | 1) => Err(Loss::Looped),
@@ -344,25 +480,34 @@ fn one_less(hops: Option<u8>) -> Result<Option<u8>, Loss> {
     }
 }
 
-/// Opens a socket to the upstream. If answers may come from other ports it cannot be connected.
-fn connect(
-    address: SocketAddr,
-    follow: bool,
-    hops: Option<u8>,
-    portable: bool,
-) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
-    let ipv6 = address.is_ipv6();
-    let options = DatagramOptions { portable, asked_address: false, ipv6, hops: false };
-    prepare_datagram_socket(&socket, options)?;
-    if let Some(hops) = hops {
-        set_hops(&socket, ipv6, hops)?;
+/// A socket to the upstream that is to be opened.
+pub(super) struct Opening {
+    pub(super) upstream: SocketAddr,
+    /// The address that it leaves from; the system chooses one unless stated.
+    pub(super) from: Option<IpAddr>,
+    /// True if answers may come from other ports: then it cannot be connected.
+    pub(super) follow: bool,
+    pub(super) hops: Option<u8>,
+    pub(super) portable: bool,
+}
+
+impl Opening {
+    pub(super) fn open(&self) -> io::Result<UdpSocket> {
+        let Self { upstream, from, follow, hops, portable } = *self;
+        let socket = Socket::new(Domain::for_address(upstream), Type::DGRAM, None)?;
+        let ipv6 = upstream.is_ipv6();
+        let options = DatagramOptions { portable, asked_address: false, ipv6, hops: false };
+        prepare_datagram_socket(&socket, options)?;
+        if let Some(hops) = hops {
+            set_hops(&socket, ipv6, hops)?;
+        }
+        let any: IpAddr = if ipv6 { [0; 16].into() } else { [0; 4].into() };
+        if follow || from.is_some() {
+            socket.bind(&SocketAddr::new(from.unwrap_or(any), 0).into())?;
+        }
+        if !follow {
+            socket.connect(&upstream.into())?;
+        }
+        Ok(UdpSocket::from_std(socket.into()))
     }
-    if follow {
-        let any: IpAddr = if address.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
-        socket.bind(&SocketAddr::new(any, 0).into())?;
-    } else {
-        socket.connect(&address.into())?;
-    }
-    Ok(UdpSocket::from_std(socket.into()))
 }

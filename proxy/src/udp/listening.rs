@@ -26,6 +26,13 @@ pub(super) struct UdpListener {
     retired: bool,
 }
 
+impl UdpListener {
+    /// Returns its address.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct UdpListeners(Slab<UdpListener>);
@@ -104,6 +111,12 @@ impl UdpListeners {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &UdpListener> {
         self.0.iter().map(|(_, listener)| listener)
+    }
+
+    /// Returns the addresses of those that are read.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        let read = self.iter().filter(|listener| !listener.retired);
+        read.map(|listener| listener.address)
     }
 
     /// Returns the places of those that are read.

@@ -2,40 +2,49 @@
 //! all of them.
 
 mod alarms;
+mod asked;
 mod counts;
 mod flow_orders;
 mod flows;
 mod intake;
 mod listening;
+mod old;
 mod proofs;
+mod rebind;
 mod release;
 mod send;
 mod stray;
+mod waiting;
 
 use crate::descriptors::Descriptors;
 use crate::fate::Fate;
 use crate::flow::{FlowPage, FlowState};
 use crate::lane::Lane;
-use crate::listener::Opened;
+use crate::listener::{Opened, allowed_at};
 use crate::observed::FlowEvent;
 use crate::reactor::{Reactor, Readiness, RelayId, SocketKey};
 use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
 use crate::turn::Turn;
 use alarms::UdpAlarms;
+use asked::Asked;
 use counts::UdpCounts;
 use flows::{Flow, Flows};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
+use jostle_engine::link::LinkKey;
 use jostle_engine::profile::Timeline;
+use jostle_engine::rebinding::Rebinding;
 use jostle_engine::route::Route;
 use jostle_engine::stage::Stage;
-use jostle_sys::{SLOTS, datagrams_missed, tells_missed};
+use jostle_sys::{SLOTS, carries_ecn, datagrams_missed, tells_missed};
 use listening::{UdpListener, UdpListeners};
+use old::OldSockets;
 use proofs::Proofs;
+pub(crate) use rebind::check_addresses;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use stray::Stray;
 
 /// Full reads that a socket gets before the others have their turn.
@@ -47,8 +56,14 @@ pub(crate) struct UdpRelay {
     route: Route,
     listeners: UdpListeners,
     upstream: Upstream,
+    /// Set if its clients say where they want to go.
+    asked: Option<Asked>,
     lanes: [Lane; 2],
     flows: Flows,
+    /// When flows leave from fresh sockets.
+    rebinding: Rebinding,
+    /// The sockets that they have left.
+    old: OldSockets,
     /// Which sources have shown that they are there.
     proofs: Proofs,
     /// Set once the upstream has said something.
@@ -78,6 +93,8 @@ enum UdpPart {
     Listener(usize),
     /// The socket to the upstream of a flow.
     Flow(usize),
+    /// A socket that a flow has left.
+    Old(usize),
     /// The second socket of the flow that has one.
     Stray,
 }
@@ -85,8 +102,9 @@ enum UdpPart {
 impl UdpPart {
     const fn key(self) -> SocketKey {
         SocketKey(match self {
-            Self::Listener(index) => 2 * index,
-            Self::Flow(index) => 2 * index + 1,
+            Self::Listener(index) => 3 * index,
+            Self::Flow(index) => 3 * index + 1,
+            Self::Old(index) => 3 * index + 2,
             Self::Stray => usize::MAX,
         })
     }
@@ -94,8 +112,9 @@ impl UdpPart {
     const fn of(SocketKey(key): SocketKey) -> Self {
         match key {
             usize::MAX => Self::Stray,
-            key if key.is_multiple_of(2) => Self::Listener(key / 2),
-            key => Self::Flow(key / 2),
+            key if key % 3 == 0 => Self::Listener(key / 3),
+            key if key % 3 == 1 => Self::Flow(key / 3),
+            key => Self::Old(key / 3),
         }
     }
 }
@@ -106,9 +125,15 @@ impl UdpRelay {
         opened: Vec<Opened>,
         turn: &mut Turn,
     ) -> io::Result<Self> {
-        let RelayPlan { id, route, seed, upstream, memory, rules_on } = plan;
+        let RelayPlan { id, route, seed, upstream, associations, memory, rules_on } = plan;
+        check_addresses(route).map_err(io::Error::other)?;
         let mut listeners = UdpListeners::default();
         listeners.add(opened, id.index, &mut turn.reactor)?;
+        let asked = route.destination.forward().map(|forward| {
+            associations.are_read_by(id);
+            let allowed = allowed_at(forward, listeners.addresses());
+            Asked::new(allowed, associations.clone())
+        });
         let none = Timeline::default();
         let portable = turn.options.portable;
         let lanes = Direction::BOTH.map(|direction| {
@@ -117,15 +142,23 @@ impl UdpRelay {
             if !tells_missed(portable) {
                 lane.account.missed_is_unknown();
             }
+            if !carries_ecn(portable) {
+                lane.account.ecn_is_lost();
+            }
             lane
         });
+        let key = LinkKey { seed, route: route.drawn_as().into(), direction: Direction::Up };
+        let rebinding = Rebinding::new(key, if rules_on { &route.profile.up } else { &none });
         Ok(Self {
             id,
             route: route.clone(),
             listeners,
             upstream,
+            asked,
             lanes,
             flows: Flows::default(),
+            rebinding,
+            old: OldSockets::default(),
             proofs: Proofs::new(turn.options.amplification),
             upstream_spoke: false,
             stray: None,
@@ -148,7 +181,11 @@ impl UdpRelay {
                 None => return,
             },
             UdpPart::Flow(index) => match self.flows.get_mut(index) {
-                Some(flow) => (flow.token, &mut flow.again),
+                Some(flow) => (flow.socket.1, &mut flow.again),
+                None => return,
+            },
+            UdpPart::Old(index) => match self.old.get_mut(index) {
+                Some(old) => (old.token, &mut old.again),
                 None => return,
             },
             UdpPart::Stray => match &mut self.stray {
@@ -165,10 +202,16 @@ impl UdpRelay {
         if self.stray.as_ref().is_some_and(|stray| stray.flow == index) {
             self.close_stray(reactor, descriptors);
         }
-        let Flow { mut socket, token, ordinal, mut missed, client, .. } = self.flows.remove(index);
+        for old in self.old.of_flow(index) {
+            self.close_old_with(old, reactor);
+            descriptors.give(1);
+        }
+        let Flow { socket: (mut socket, token), ordinal, mut missed, client, .. } =
+            self.flows.remove(index);
         let told = datagrams_missed(&socket, self.portable);
         self.lanes[Direction::Down.index()].missed(&mut missed, told);
         self.lanes.iter_mut().for_each(|lane| lane.link.forget(ordinal));
+        self.rebinding.forget(ordinal);
         self.closed.push(ordinal);
         reactor.remove(&mut socket, token);
         descriptors.remove_client(Transport::Udp, client.address.ip());
@@ -188,6 +231,9 @@ impl UdpRelay {
             self.lanes[direction.index()].poll(turn.now);
             self.flush(direction, turn);
         }
+        // A turn has a bound: what is still to leave does so first.
+        let rest = self.lanes[Direction::Up.index()].link.deadline();
+        self.rebind_due(rest.map_or(turn.now, |rest| rest.min(turn.now)), turn);
     }
 
     /// Tells who observes flows of those that were closed.
@@ -234,7 +280,24 @@ impl UdpRelay {
         // Of a shared listener the other relay counts once this one drains.
         let counts = |listener: &&UdpListener| self.draining.is_none() || !listener.shared;
         let up = self.listeners.iter().filter(counts).map(|one| since(&one.socket, one.missed));
-        [up.sum(), self.flows.iter().map(|flow| since(&flow.socket, flow.missed)).sum()]
+        let down = self.flows.iter().map(|flow| since(&flow.socket.0, flow.missed));
+        let old = self.old.iter().map(|old| since(&old.socket, old.missed));
+        [up.sum(), down.chain(old).sum()]
+    }
+
+    /// Takes over which targets its clients may ask for.
+    fn allow(&mut self) {
+        if let (Some(asked), Some(forward)) = (&mut self.asked, self.route.destination.forward()) {
+            // One that listens no more keeps what was so.
+            if self.listeners.addresses().next().is_some() {
+                asked.allowed = allowed_at(forward, self.listeners.addresses());
+            }
+        }
+    }
+
+    /// Returns true if datagrams wait for a name.
+    fn has_waiting(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| !asked.waiting.is_empty())
     }
 
     /// Closes the flows that have been silent for longer than the route's idle time.
@@ -287,6 +350,7 @@ impl Relay for UdpRelay {
     /// Reads a socket that has something, up to a fair share.
     fn serve(&mut self, socket: SocketKey, turn: &mut Turn) {
         let part = UdpPart::of(socket);
+        self.end_associations(turn);
         for _ in 0..READS_PER_TURN {
             let (socket, again) = match part {
                 UdpPart::Listener(index) => match self.listeners.get_mut(index) {
@@ -298,9 +362,22 @@ impl Relay for UdpRelay {
                         flow.again = false;
                         return;
                     }
-                    Some(flow) => (&flow.socket, &mut flow.again),
+                    Some(flow) => (&flow.socket.0, &mut flow.again),
                     None => return,
                 },
+                UdpPart::Old(index) => {
+                    let flow = self.old.flow(index).and_then(|flow| self.flows.get(flow));
+                    let is_over =
+                        flow.is_none_or(|flow| self.listeners.is_retired(flow.client.listener));
+                    match self.old.get_mut(index) {
+                        Some(old) if is_over => {
+                            old.again = false;
+                            return;
+                        }
+                        Some(old) => (&old.socket, &mut old.again),
+                        None => return,
+                    }
+                }
                 UdpPart::Stray => match &mut self.stray {
                     Some(stray) => (&stray.socket, &mut stray.again),
                     None => return,
@@ -330,24 +407,39 @@ impl Relay for UdpRelay {
     }
 
     fn work(&mut self, turn: &mut Turn) -> Option<Instant> {
+        self.end_associations(turn);
+        self.give_up_late(turn);
         self.send(turn);
         self.close_idle(turn);
+        self.close_idle_old(turn);
         if self.draining.is_none() {
             self.close_retired(turn);
         }
         self.tell_of_closed(turn);
+        let now = turn.now;
+        let kept_up = self.lanes.each_mut().map(|lane| lane.keep_up(now));
         let links = self.lanes.iter().filter_map(|lane| lane.link.deadline());
+        let links = links.chain(kept_up.into_iter().flatten());
         let idle = self.flows.oldest().map(|(_, last)| last + self.route.flow_idle());
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
-        links.chain(idle).chain(sought).min()
+        let rebinding = self.rebinding.deadline().into_iter().chain(self.old.deadline());
+        let late = self.asked.as_ref().and_then(|asked| asked.waiting.deadline());
+        links.chain(idle).chain(sought).chain(late).chain(rebinding).min()
     }
 
     fn follow(&mut self, route: &Route, rules_on: bool, turn: &mut Turn) {
+        // What is due goes by the rules that it met.
+        self.send(turn);
         self.route = route.clone();
+        self.allow();
         let none = Timeline::default();
         for direction in Direction::BOTH {
             let timeline = if rules_on { route.profile.timeline(direction) } else { &none };
             self.lanes[direction.index()].set_timeline(turn.now, timeline);
+        }
+        if self.draining.is_none() {
+            let timeline = if rules_on { &route.profile.up } else { &none };
+            self.rebinding.set_timeline(turn.now, timeline);
         }
     }
 
@@ -359,8 +451,14 @@ impl Relay for UdpRelay {
         self.upstream.set_addresses(addresses);
     }
 
+    fn take_name(&mut self, name: &str, _: &[IpAddr], turn: &mut Turn) {
+        self.serve_waiting(name, turn);
+    }
+
     fn listen(&mut self, opened: Vec<Opened>, turn: &mut Turn) -> io::Result<()> {
-        self.listeners.add(opened, self.id.index, &mut turn.reactor)
+        self.listeners.add(opened, self.id.index, &mut turn.reactor)?;
+        self.allow();
+        Ok(())
     }
 
     fn share(&mut self, addresses: &[SocketAddr]) -> io::Result<Vec<Opened>> {
@@ -369,6 +467,7 @@ impl Relay for UdpRelay {
 
     fn listen_only(&mut self, addresses: &[SocketAddr], turn: &mut Turn) {
         self.listeners.retire_others(addresses, &mut turn.reactor);
+        self.allow();
     }
 
     fn drain(&mut self, turn: &mut Turn) {
@@ -383,11 +482,19 @@ impl Relay for UdpRelay {
         for index in self.flows.indices() {
             self.ask_again(UdpPart::Flow(index), &mut turn.reactor);
         }
+        for index in self.old.indices() {
+            self.ask_again(UdpPart::Old(index), &mut turn.reactor);
+        }
+        // Nobody would read a fresh socket.
+        self.rebinding.set_timeline(turn.now, &Timeline::default());
     }
 
     fn is_over(&self) -> bool {
-        let unread = self.listeners.any_again() || self.flows.any_again();
-        self.draining.is_some() && !unread && self.lanes.iter().all(Lane::is_empty)
+        let unread = self.listeners.any_again() || self.flows.any_again() || self.old.any_again();
+        self.draining.is_some()
+            && !unread
+            && !self.has_waiting()
+            && self.lanes.iter().all(Lane::is_empty)
     }
 
     fn idle_since(&self) -> Option<Instant> {
@@ -416,6 +523,7 @@ impl Relay for UdpRelay {
 
     fn cut(&mut self, _: Ending, turn: &mut Turn) {
         self.counts.open_at_end = self.flows.len();
+        self.give_up_waiting(turn);
         for index in self.flows.indices() {
             self.close(index, &mut turn.reactor, &mut turn.descriptors);
         }

@@ -18,23 +18,50 @@ impl UdpRelay {
     pub(super) fn flush(&mut self, direction: Direction, turn: &mut Turn) {
         let mut outputs = std::mem::take(&mut self.lanes[direction.index()].outputs);
         if !outputs.is_empty() {
-            self.stage(direction, &outputs, turn.now);
-            self.send_staged(direction, &outputs, turn);
-            let released = turn.reactor.now();
-            let Lane { link, account, .. } = &mut self.lanes[direction.index()];
-            for (output, &fate) in outputs.iter().zip(&self.fates) {
-                let packet = output.packet();
-                if fate == Fate::Delivered {
-                    account.written(packet.body.size() as usize);
-                }
-                account.settle(link, packet, fate, released, &mut turn.sinks);
+            let mut rest = outputs.as_slice();
+            while let Some((before, behind)) = self.split_at_rebinding(direction, rest) {
+                self.let_out(direction, before, turn);
+                self.rebind_due(behind[0].packet().at, turn);
+                rest = behind;
             }
+            self.let_out(direction, rest, turn);
             outputs.clear();
             outputs.shrink_to(OUTPUTS_KEPT);
-            self.fates.clear();
             self.fates.shrink_to(OUTPUTS_KEPT);
         }
         self.lanes[direction.index()].outputs = outputs;
+    }
+
+    /// Parts what leaves before the next change of a flow's socket from what leaves behind it, if
+    /// there is such a thing.
+    fn split_at_rebinding<'a>(
+        &self,
+        direction: Direction,
+        outputs: &'a [Output],
+    ) -> Option<(&'a [Output], &'a [Output])> {
+        if direction == Direction::Down {
+            return None;
+        }
+        let change = self.rebinding.deadline()?;
+        let before = outputs.partition_point(|output| output.packet().at < change);
+        let parts = outputs.split_at(before);
+        (!parts.1.is_empty()).then_some(parts)
+    }
+
+    /// Sends outputs, and writes down what became of each.
+    fn let_out(&mut self, direction: Direction, outputs: &[Output], turn: &mut Turn) {
+        self.stage(direction, outputs, turn.now);
+        self.send_staged(direction, outputs, turn);
+        let released = turn.reactor.now();
+        let Lane { link, account, .. } = &mut self.lanes[direction.index()];
+        for (output, &fate) in outputs.iter().zip(&self.fates) {
+            let packet = output.packet();
+            if fate == Fate::Delivered {
+                account.written(packet.body.size() as usize);
+            }
+            account.settle(link, packet, fate, released, &mut turn.sinks);
+        }
+        self.fates.clear();
     }
 
     /// Notes which datagrams are to be sent, as runs of one flow after the other, and the fates as they
@@ -96,11 +123,14 @@ impl UdpRelay {
                 .get_mut(index)
                 .expect("flows are not closed between staging and sending");
             let way = match direction {
-                Direction::Up => Way { socket: &flow.socket, to: flow.peer, source: None },
+                Direction::Up => {
+                    Way { socket: &flow.socket.0, to: flow.peer, source: None, header: &[] }
+                }
                 Direction::Down => {
                     let listener = self.listeners.get_mut(flow.client.listener);
                     let socket = &listener.expect("it outlives its flows").socket;
-                    Way { socket, to: Some(flow.client.address), source: flow.client.asked }
+                    let (to, source) = (Some(flow.client.address), flow.client.asked);
+                    Way { socket, to, source, header: &flow.header }
                 }
             };
             let runs = &mut flow.runs[direction.index()];

@@ -1,5 +1,6 @@
 //! Datagrams on their way in and out of a UDP socket, with what accompanies their bytes.
 
+use jostle_common::ecn::Ecn;
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -24,6 +25,9 @@ pub struct Received<'a> {
     pub asked: Option<IpAddr>,
     /// The hops that it had left (TTL), when the socket was asked to tell.
     pub hops: Option<u8>,
+    /// What its IP header said of congestion; Not-ECT where the system does not tell. The kernel
+    /// makes a run of datagrams only if it is the same for all.
+    pub ecn: Ecn,
     /// The calendar time at which the kernel took it in.
     pub stamp: Option<Duration>,
     /// The number of datagrams that the kernel has dropped on this socket so far, for want of
@@ -33,7 +37,7 @@ pub struct Received<'a> {
 
 impl Received<'_> {
     /// Returns where each datagram is in [`bytes`](Self::bytes); an empty one is one too.
-    pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+    pub fn datagrams(&self) -> impl ExactSizeIterator<Item = Range<usize>> + Clone + use<> {
         let len = self.bytes.len();
         let size = self.segment.unwrap_or(len).max(1);
         let count = len.div_ceil(size).max(1);
@@ -49,6 +53,7 @@ pub(super) struct Note {
     pub(super) from: Option<SocketAddr>,
     pub(super) asked: Option<IpAddr>,
     pub(super) hops: Option<u8>,
+    pub(super) ecn: Ecn,
     pub(super) stamp: Option<Duration>,
     pub(super) missed: Option<u32>,
 }
@@ -63,6 +68,9 @@ pub struct Message<'a> {
     pub to: Option<SocketAddr>,
     /// The address of ours that it leaves from; `None` lets the system choose.
     pub source: Option<IpAddr>,
+    /// What the IP header of each is to say of congestion. Where that cannot be set, it says
+    /// Not-ECT.
+    pub ecn: Ecn,
 }
 
 impl Message<'_> {

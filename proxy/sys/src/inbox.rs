@@ -2,7 +2,7 @@
 
 use crate::datagram::{Note, Received, SLOTS};
 use mio::net::UdpSocket;
-use std::io;
+use std::{fmt, io};
 
 /// The size of a slot: the largest datagram, or the largest run of datagrams that the kernel hands
 /// over as one.
@@ -20,6 +20,13 @@ pub struct Inbox {
     portable: bool,
     #[cfg(target_os = "linux")]
     beside: Box<super::linux::Beside>,
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { filled, portable, .. } = self;
+        f.debug_struct("Inbox").field("filled", filled).field("portable", portable).finish()
+    }
 }
 
 impl Inbox {
@@ -70,6 +77,7 @@ impl Inbox {
             from: note.from,
             asked: note.asked,
             hops: note.hops,
+            ecn: note.ecn,
             stamp: note.stamp,
             missed: note.missed,
         })

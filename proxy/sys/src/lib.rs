@@ -65,6 +65,19 @@ pub fn set_hops(socket: &Socket, ipv6: bool, hops: u8) -> io::Result<()> {
     if ipv6 { socket.set_unicast_hops_v6(hops) } else { socket.set_ttl_v4(hops) }
 }
 
+/// Lets a UDP socket of the family of `ipv6` tell an [`Inbox`] what IP headers say of congestion, where
+/// the system can.
+pub fn note_ecn(socket: &Socket, ipv6: bool) {
+    #[cfg(target_os = "linux")]
+    linux::note_ecn(socket, ipv6);
+    let _ = (socket, ipv6);
+}
+
+/// Returns true if what IP headers say of congestion can be read and set, datagram by datagram.
+pub const fn carries_ecn(portable: bool) -> bool {
+    cfg!(target_os = "linux") && !portable
+}
+
 /// Returns true if the system tells how many datagrams it dropped before they could be read.
 pub const fn tells_missed(portable: bool) -> bool {
     cfg!(target_os = "linux") && !portable

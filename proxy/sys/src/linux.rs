@@ -6,20 +6,23 @@
 
 use super::DatagramOptions;
 use super::datagram::{MESSAGES, Message, Note, SLOTS};
+use jostle_common::ecn::Ecn;
 use mio::net::UdpSocket;
 use socket2::{SockAddr, SockAddrStorage, Socket};
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 use std::{io, ptr};
 
 /// Room for the control messages that come with one datagram, aligned as they must be: the stamp,
-/// both kinds of address and of hops left, the drop count and the segment size take 200 bytes.
-type ControlIn = [u64; 26];
+/// both kinds of address, of hops left and of the type of service, the drop count and the segment
+/// size take 248 bytes.
+type ControlIn = [u64; 31];
 
-/// Room for the control messages that go with one: segment size and IPv6 address take 64 bytes.
-type ControlOut = [u64; 8];
+/// Room for the control messages that go with one: segment size, IPv6 address and both kinds of the
+/// type of service take 112 bytes.
+type ControlOut = [u64; 14];
 
 /// Buffers for the metadata that the kernel writes. They are kept between reads, so that none has
 /// to clear them.
@@ -33,7 +36,7 @@ impl Beside {
     pub(super) fn new() -> Box<Self> {
         // SAFETY: a plain C struct of integers, for which zero is a value.
         let name = unsafe { mem::zeroed() };
-        Box::new(Self { names: [name; SLOTS], controls: [[0; 26]; SLOTS] })
+        Box::new(Self { names: [name; SLOTS], controls: [[0; 31]; SLOTS] })
     }
 }
 
@@ -88,6 +91,18 @@ pub(super) fn hops_of_client(socket: &Socket) -> Option<u8> {
     }
 }
 
+/// Lets a UDP socket tell what IP headers say of congestion; an IPv6 one also of IPv4, which it may
+/// hear too.
+pub(super) fn note_ecn(socket: &Socket, ipv6: bool) {
+    let ip = (libc::IPPROTO_IP, libc::IP_RECVTOS);
+    let ipv6 = ipv6.then_some((libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS));
+    for (level, name) in std::iter::once(ip).chain(ipv6) {
+        if let Err(error) = set_int(socket, level, name, 1) {
+            log::debug!("socket option {level}/{name}: {error}");
+        }
+    }
+}
+
 /// Sets what Linux offers on a UDP socket; what it refuses is done without.
 pub(super) fn prepare_datagram_socket(
     socket: &Socket,
@@ -107,6 +122,7 @@ pub(super) fn prepare_datagram_socket(
         (libc::SOL_SOCKET, libc::SO_RXQ_OVFL),
         (libc::SOL_UDP, libc::UDP_GRO),
     ];
+    note_ecn(socket, options.ipv6);
     if options.asked_address {
         wanted.push((libc::IPPROTO_IP, libc::IP_PKTINFO));
         if options.ipv6 {
@@ -235,6 +251,13 @@ fn read_control(header: &libc::msghdr, note: &mut Note) {
                 (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
                     note.hops = u8::try_from(data.cast::<i32>().read_unaligned()).ok();
                 }
+                // A byte here, an int for IPv6.
+                (libc::IPPROTO_IP, libc::IP_TOS) => {
+                    note.ecn = Ecn::of_tos(data.read());
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
+                    note.ecn = Ecn::of_tos(data.cast::<i32>().read_unaligned() as u8);
+                }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
                     let asked = Ipv6Addr::from(info.ipi6_addr.s6_addr);
@@ -252,7 +275,8 @@ pub(super) fn send(socket: &UdpSocket, messages: &[Message<'_>]) -> io::Result<u
     let addresses: [Option<SockAddr>; MESSAGES] = std::array::from_fn(|index| {
         messages.get(index).and_then(|message| message.to).map(SockAddr::from)
     });
-    let mut controls: [ControlOut; MESSAGES] = [[0; 8]; MESSAGES];
+    // Most messages need none, and clearing all of it would be 3.5 KiB for each call.
+    let mut controls = [const { MaybeUninit::<ControlOut>::uninit() }; MESSAGES];
     // SAFETY: a plain C struct of integers and pointers, for which zero is a value.
     let mut headers: [libc::mmsghdr; MESSAGES] = unsafe { mem::zeroed() };
     let count = messages.len().min(MESSAGES);
@@ -280,51 +304,72 @@ pub(super) fn send(socket: &UdpSocket, messages: &[Message<'_>]) -> io::Result<u
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-fn write_control(header: &mut libc::msghdr, control: &mut ControlOut, message: &Message<'_>) {
-    header.msg_control = control.as_mut_ptr().cast();
-    header.msg_controllen = size_of::<ControlOut>() as _;
-    let mut used = 0;
-    // SAFETY: the header's control buffer is `control`, 64 zeroed bytes, and the at most two
-    // messages written take no more: the macros stay inside it, and what they point at is written
-    // with the size given to CMSG_LEN.
-    unsafe {
-        let mut next = libc::CMSG_FIRSTHDR(header);
-        if let Some(segment) = message.segment() {
-            used += put(next, libc::SOL_UDP, libc::UDP_SEGMENT, segment);
-            next = libc::CMSG_NXTHDR(header, next);
-        }
-        match message.source {
-            Some(IpAddr::V4(source)) => {
-                let mut info: libc::in_pktinfo = mem::zeroed();
-                info.ipi_spec_dst.s_addr = u32::from_ne_bytes(source.octets());
-                used += put(next, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
-            }
-            Some(IpAddr::V6(source)) => {
-                let mut info: libc::in6_pktinfo = mem::zeroed();
-                info.ipi6_addr.s6_addr = source.octets();
-                used += put(next, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
-            }
-            None => {}
-        }
+/// Gives a message its control messages, if it needs any.
+fn write_control(
+    header: &mut libc::msghdr,
+    control: &mut MaybeUninit<ControlOut>,
+    message: &Message<'_>,
+) {
+    let segment = message.segment();
+    if segment.is_none() && message.source.is_none() && !message.ecn.takes_marks() {
+        return;
     }
-    header.msg_controllen = used as _;
-    if used == 0 {
-        header.msg_control = ptr::null_mut();
+    let mut room = ControlRoom { control: control.write([0; 14]), used: 0 };
+    if let Some(segment) = segment {
+        room.put(libc::SOL_UDP, libc::UDP_SEGMENT, segment);
     }
+    match message.source {
+        Some(IpAddr::V4(source)) => {
+            let info = libc::in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(source.octets()) },
+                ipi_addr: libc::in_addr { s_addr: 0 },
+            };
+            room.put(libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+        }
+        Some(IpAddr::V6(source)) => {
+            let info = libc::in6_pktinfo {
+                ipi6_addr: libc::in6_addr { s6_addr: source.octets() },
+                ipi6_ifindex: 0,
+            };
+            room.put(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
+        }
+        None => {}
+    }
+    if message.ecn.takes_marks() {
+        // Which of the two counts depends on the receiver's address, also on an IPv6 socket; the
+        // kernel passes over the other.
+        let tos = i32::from(message.ecn.bits());
+        room.put(libc::IPPROTO_IP, libc::IP_TOS, tos);
+        room.put(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, tos);
+    }
+    header.msg_control = room.control.as_mut_ptr().cast();
+    header.msg_controllen = room.used as _;
 }
 
-/// Writes a control message and returns the room it takes.
-///
-/// # Safety
-/// `message` points at room for a header and a `T`.
-unsafe fn put<T>(message: *mut libc::cmsghdr, level: i32, kind: i32, value: T) -> usize {
-    let size = size_of::<T>() as u32;
-    // SAFETY: the caller's promise; the data is written unaligned because nothing aligns it to a T.
-    unsafe {
-        (*message).cmsg_level = level;
-        (*message).cmsg_type = kind;
-        (*message).cmsg_len = libc::CMSG_LEN(size) as _;
-        libc::CMSG_DATA(message).cast::<T>().write_unaligned(value);
-        libc::CMSG_SPACE(size) as usize
+/// Control messages one behind the other.
+struct ControlRoom<'a> {
+    control: &'a mut ControlOut,
+    used: usize,
+}
+
+impl ControlRoom<'_> {
+    /// Adds one. There must be room for it.
+    fn put<T>(&mut self, level: i32, kind: i32, value: T) {
+        let size = size_of::<T>() as u32;
+        // SAFETY: these compute with sizes alone.
+        let (length, space) = unsafe { (libc::CMSG_LEN(size), libc::CMSG_SPACE(size) as usize) };
+        assert!(self.used + space <= size_of::<ControlOut>(), "the room is for one of each kind");
+        // SAFETY: header and data end inside the room, as was just seen, and begin at a multiple of
+        // a header's alignment, as CMSG_SPACE is one; the data is written unaligned because
+        // nothing aligns it to a T.
+        unsafe {
+            let message = self.control.as_mut_ptr().byte_add(self.used).cast::<libc::cmsghdr>();
+            (*message).cmsg_level = level;
+            (*message).cmsg_type = kind;
+            (*message).cmsg_len = length as _;
+            libc::CMSG_DATA(message).cast::<T>().write_unaligned(value);
+        }
+        self.used += space;
     }
 }

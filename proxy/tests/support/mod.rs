@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
+mod vacant;
+
 use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
 use jostle_engine::profile::{Profile, Rule};
@@ -15,6 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+#[allow(unused_imports, reason = "every test file uses a part of it")]
+pub(crate) use vacant::vacant_address;
 
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -142,14 +146,17 @@ impl Log {
         self.0.lock().unwrap().len()
     }
 
+    /// Its lines.
+    pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
+        let bytes = self.0.lock().unwrap();
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_slice(line).expect("a whole line")).collect()
+    }
+
     /// What its lines say.
     pub(crate) fn fates(&self) -> Fates {
         let mut fates = Fates::new();
-        for line in self.0.lock().unwrap().split(|byte| *byte == b'\n') {
-            if line.is_empty() {
-                continue;
-            }
-            let line: serde_json::Value = serde_json::from_slice(line).expect("a whole line");
+        for line in self.lines() {
             let direction = Direction::BOTH
                 .into_iter()
                 .find(|direction| line["direction"] == direction.name())

@@ -3,6 +3,7 @@
 use crate::ending::Ending;
 use crate::protocol::clock::{ClockAnswer, ClockClient, ClockClientSettings, ClockReport};
 use crate::streams::Connection;
+use crate::way::Way;
 use anyhow::Context as _;
 use jostle_common::clock::Clock;
 use jostle_console::stop::Stop;
@@ -12,8 +13,8 @@ use std::time::Duration;
 /// The settings for asking a clock.
 #[derive(Clone, Debug)]
 pub struct ClockSettings {
-    /// The server's addresses; the next is tried when one cannot be connected to.
-    pub server: Vec<SocketAddr>,
+    /// The way to the server.
+    pub server: Way,
     /// The number of questions.
     pub count: u64,
     /// The least time from one question to the next.
@@ -24,8 +25,13 @@ pub struct ClockSettings {
 
 impl ClockSettings {
     /// Returns the defaults for a server.
-    pub const fn new(server: Vec<SocketAddr>) -> Self {
-        Self { server, count: 5, interval: Duration::ZERO, patience: Duration::from_secs(30) }
+    pub fn new(server: impl Into<Way>) -> Self {
+        Self {
+            server: server.into(),
+            count: 5,
+            interval: Duration::ZERO,
+            patience: Duration::from_secs(30),
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! `jostle-server clock` and `jostle-client clock`.
 
 use super::{ClockAsked, ClockServer, ClockServerReport, ClockServerSettings, ClockSettings, ask};
-use crate::address::resolve;
 use crate::ending::Ending;
 use crate::options::{ClientLimits, ListenOptions, span};
 use crate::protocol::clock::{ClockAnswer, ClockEstimate, ClockReport, PORT, TimeFormat};
+use crate::way::WayOptions;
 use clap::Args;
 use jostle_console::stop::Stop;
 use jostle_console::terminal::{Printer, escaped};
@@ -88,6 +88,8 @@ pub struct ClockAskArgs {
     /// Print an object per line instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    way: WayOptions,
 }
 
 impl ClockAskArgs {
@@ -97,7 +99,7 @@ impl ClockAskArgs {
     /// When an answer does not come, or is no time.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let settings = ClockSettings {
-            server: resolve(&self.server, "tcp", PORT)?,
+            server: self.way.to(&self.server, "tcp", PORT)?,
             count: self.count,
             interval: self.interval.unwrap_or_default(),
             patience: self.patience,

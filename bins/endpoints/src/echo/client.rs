@@ -5,6 +5,7 @@ use crate::datagrams::{self, Watcher};
 use crate::ending::Ending;
 use crate::protocol::echo::{EchoClient, EchoClientSettings, EchoEvent, EchoReport, EchoStream};
 use crate::streams::Connection;
+use crate::way::Way;
 use anyhow::Context as _;
 use jostle_common::clock::Clock;
 use jostle_common::transport::Transport;
@@ -19,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The settings for talking to an echo server.
 #[derive(Clone, Debug)]
 pub struct EchoSettings {
-    /// The server's addresses; the next is tried when nothing listens at one.
-    pub server: Vec<SocketAddr>,
+    /// The way to the server.
+    pub server: Way,
     /// The transport.
     pub over: Transport,
     /// The time for which missing answers are waited for at the end.
@@ -30,12 +31,12 @@ pub struct EchoSettings {
 impl EchoSettings {
     /// Returns the defaults for a server. A stream brings every answer, if late: lost segments cost
     /// it up to some seconds.
-    pub const fn new(server: Vec<SocketAddr>, over: Transport) -> Self {
+    pub fn new(server: impl Into<Way>, over: Transport) -> Self {
         let linger = match over {
             Transport::Tcp => Duration::from_secs(30),
             Transport::Udp => EchoClientSettings::LINGER,
         };
-        Self { server, over, linger }
+        Self { server: server.into(), over, linger }
     }
 }
 

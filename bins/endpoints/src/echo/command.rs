@@ -4,10 +4,10 @@ use super::{
     EchoInput, EchoNotice, EchoServer, EchoServerReport, EchoServerSettings, EchoSettings,
     EchoTalked, talk,
 };
-use crate::address::resolve;
 use crate::ending::Ending;
 use crate::options::{ClientLimits, ListenOptions, span, transport};
 use crate::protocol::echo::{EchoEvent, MESSAGE_BYTES_MAX, PORT, Recognised};
+use crate::way::WayOptions;
 use clap::Args;
 use jostle_common::transport::Transport;
 use jostle_console::printing::Printing;
@@ -100,6 +100,8 @@ pub struct EchoTalkArgs {
     /// Print an object per line instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    way: WayOptions,
 }
 
 impl EchoTalkArgs {
@@ -110,7 +112,7 @@ impl EchoTalkArgs {
     /// When nothing comes back.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
         let mut settings =
-            EchoSettings::new(resolve(&self.server, self.over.name(), PORT)?, self.over);
+            EchoSettings::new(self.way.to(&self.server, self.over.name(), PORT)?, self.over);
         settings.linger = self.linger.unwrap_or(settings.linger);
         let printer = Printer::new(self.json);
         let mut too_long = 0;

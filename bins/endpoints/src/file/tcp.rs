@@ -6,6 +6,7 @@ use crate::protocol::file::{
 };
 use crate::protocol::storage::{Folder, Source};
 use crate::streams::{Connection, StreamServer, StreamServerSettings, Visit};
+use crate::way::Way;
 use anyhow::Context as _;
 use jostle_common::clock::Clock;
 use jostle_common::digest::Digest;
@@ -110,16 +111,16 @@ impl<F: Folder + Clone> TcpFileServer<F> {
 /// The settings for sending a file.
 #[derive(Clone, Debug)]
 pub struct TcpFileSettings {
-    /// The server's addresses; the next is tried when one cannot be connected to.
-    pub server: Vec<SocketAddr>,
+    /// The way to the server.
+    pub server: Way,
     /// The time without any progress after which it gives up.
     pub patience: Duration,
 }
 
 impl TcpFileSettings {
     /// Returns the defaults for a server.
-    pub const fn new(server: Vec<SocketAddr>) -> Self {
-        Self { server, patience: Duration::from_secs(60) }
+    pub fn new(server: impl Into<Way>) -> Self {
+        Self { server: server.into(), patience: Duration::from_secs(60) }
     }
 }
 

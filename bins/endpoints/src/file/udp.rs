@@ -9,6 +9,7 @@ use crate::protocol::file::{
     UdpFileSenderSettings,
 };
 use crate::protocol::storage::{Folder, Source};
+use crate::way::Way;
 use anyhow::Context as _;
 use jostle_common::digest::Digest;
 use jostle_common::units::BitRate;
@@ -127,8 +128,8 @@ impl<M: DatagramReceiver> UdpFileServer<M> {
 /// The settings for sending a file.
 #[derive(Clone, Debug)]
 pub struct UdpFileSettings {
-    /// The server's addresses; the next is tried when nothing listens at one.
-    pub server: Vec<SocketAddr>,
+    /// The way to the server.
+    pub server: Way,
     /// The rate of the data datagrams.
     pub rate: BitRate,
     /// The time without an answer to a control datagram after which it gives up.
@@ -137,9 +138,9 @@ pub struct UdpFileSettings {
 
 impl UdpFileSettings {
     /// Returns the defaults for a server.
-    pub const fn new(server: Vec<SocketAddr>) -> Self {
+    pub fn new(server: impl Into<Way>) -> Self {
         Self {
-            server,
+            server: server.into(),
             rate: UdpFileSenderSettings::RATE,
             patience: UdpFileSenderSettings::PATIENCE,
         }

@@ -6,6 +6,7 @@ use crate::protocol::messages::{
     Acknowledged, MESSAGE_BYTES_MAX, MessagesClient, MessagesClientSettings, MessagesReport,
 };
 use crate::streams::Connection;
+use crate::way::Way;
 use anyhow::Context as _;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
@@ -21,16 +22,16 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// The settings for sending messages.
 #[derive(Clone, Debug)]
 pub struct MessagesSettings {
-    /// The server's addresses; the next is tried when one cannot be connected to.
-    pub server: Vec<SocketAddr>,
+    /// The way to the server.
+    pub server: Way,
     /// Timeouts and patience.
     pub protocol: MessagesClientSettings,
 }
 
 impl MessagesSettings {
     /// Returns the defaults for a server.
-    pub fn new(server: Vec<SocketAddr>) -> Self {
-        Self { server, protocol: MessagesClientSettings::default() }
+    pub fn new(server: impl Into<Way>) -> Self {
+        Self { server: server.into(), protocol: MessagesClientSettings::default() }
     }
 }
 

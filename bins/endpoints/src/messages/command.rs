@@ -4,11 +4,11 @@ use super::{
     Input, MessagesSent, MessagesServer, MessagesServerSettings, MessagesSettings, MessagesTotals,
     Notice, PORT, SEPARATOR, SessionOver, SessionPeer, send,
 };
-use crate::address::resolve;
 use crate::ending::Ending;
 use crate::options::{ListenOptions, Patience};
 use crate::protocol::messages::{Acknowledged, Dialect, Message, SessionEnd, SessionReport};
 use crate::protocol::timer::Timing;
+use crate::way::WayOptions;
 use clap::Args;
 use jostle_console::printing::Printing;
 use jostle_console::stdin;
@@ -181,6 +181,8 @@ pub struct MessagesSendArgs {
     /// Print an object per line instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    way: WayOptions,
 }
 
 impl MessagesSendArgs {
@@ -190,7 +192,7 @@ impl MessagesSendArgs {
     /// # Errors
     /// When a message is not acknowledged, or cannot be sent.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        let mut settings = MessagesSettings::new(resolve(&self.server, "tcp", PORT)?);
+        let mut settings = MessagesSettings::new(self.way.to(&self.server, "tcp", PORT)?);
         settings.protocol.timing = self.timeout;
         if let Some(Patience(patience)) = self.patience {
             (settings.protocol.patience, settings.protocol.attempts_min) = (patience, 0);

@@ -2,12 +2,13 @@
 
 use super::output::{counts, print_event, print_summary};
 use super::{PORT, ping, serve};
-use crate::address::resolve;
 use crate::options::{ListenOptions, span};
 use crate::protocol::ping::{PingClientSettings, PingPace, SIZE_MAX, SIZE_MIN};
 use crate::protocol::reflector::ReflectorReport;
 use crate::protocol::timer::Timing;
+use crate::way::WayOptions;
 use clap::Args;
+use jostle_common::ecn::Ecn;
 use jostle_common::units::ByteSize;
 use jostle_console::progress;
 use jostle_console::stop::Stop;
@@ -72,7 +73,8 @@ impl PingServeArgs {
 Examples:
   jostle-client ping 127.0.0.1:1234
   jostle-client ping 127.0.0.1:1234 --count 1000 --interval 10ms --json
-  jostle-client ping 127.0.0.1:1234 --flood --size 1400 --deadline 5s"
+  jostle-client ping 127.0.0.1:1234 --flood --size 1400 --deadline 5s
+  jostle-client ping 127.0.0.1:1234 --ecn ect0 --count 100"
 )]
 pub struct PingArgs {
     /// The server; the port is 1234 unless given
@@ -98,12 +100,25 @@ pub struct PingArgs {
     /// same time ("fixed:200ms")
     #[arg(long, value_name = "adaptive|fixed:T", default_value = "adaptive")]
     timeout: Timing,
+    /// Let IP headers say that marks are taken, "ect0" or "ect1" (L4S), and count the answers that
+    /// come back marked (CE); the server answers with what it heard
+    #[arg(long, value_name = "ect0|ect1", value_parser = parse_ecn)]
+    ecn: Option<Ecn>,
     /// End after so long, whatever is still open
     #[arg(long, value_name = "TIME", value_parser = span)]
     deadline: Option<Duration>,
     /// Print an object per line instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    way: WayOptions,
+}
+
+fn parse_ecn(text: &str) -> Result<Ecn, String> {
+    match text.parse() {
+        Ok(ecn @ (Ecn::Ect0 | Ecn::Ect1)) => Ok(ecn),
+        _ => Err("a sender that takes marks says ect0 or ect1; write one of them".to_owned()),
+    }
 }
 
 fn parse_size(text: &str) -> Result<usize, String> {
@@ -134,6 +149,7 @@ impl PingArgs {
             retries: self.retries.unwrap_or(retries),
             timing: self.timeout,
             deadline: self.deadline,
+            ecn: self.ecn.unwrap_or_default(),
             tell: !self.flood,
             ..defaults
         }
@@ -144,7 +160,7 @@ impl PingArgs {
     /// # Errors
     /// When nothing is answered.
     pub fn run(&self, stop: &Stop) -> anyhow::Result<bool> {
-        let servers = resolve(&self.server, "udp", PORT)?;
+        let servers = self.way.to(&self.server, "udp", PORT)?;
         let settings = self.settings(rand::random());
         let printer = Printer::new(self.json);
         let line = if self.flood { progress::line() } else { indicatif::ProgressBar::hidden() };
@@ -155,7 +171,7 @@ impl PingArgs {
         });
         line.finish_and_clear();
         let pinged = pinged?;
-        print_summary(printer, &pinged);
+        print_summary(printer, &pinged, settings.ecn);
         pinged.ending.status()
     }
 }
@@ -208,6 +224,8 @@ mod tests {
             "--retries 1001",
             "--deadline 0",
             "--timeout 5",
+            "--ecn ce",
+            "--ecn not-ect",
         ] {
             assert!(settings(line).is_err(), "{line}");
         }

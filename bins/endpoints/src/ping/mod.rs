@@ -11,7 +11,7 @@
 //! let stopped = stop.clone();
 //! let serving = std::thread::spawn(move || server.run(&stopped, |_| {}));
 //! let settings = PingClientSettings::new(address, 1);
-//! let pinged = ping::ping(&[address], &settings, &Stop::new(), |_, _, _| {})?;
+//! let pinged = ping::ping(&address.into(), &settings, &Stop::new(), |_, _, _| {})?;
 //! assert!(pinged.ending.is_done());
 //! assert_eq!((pinged.report.requests, pinged.report.received), (10, pinged.report.sent));
 //! stop.request();
@@ -26,6 +26,7 @@ use crate::datagrams::{DatagramServer, talk};
 use crate::ending::Ending;
 use crate::protocol::ping::{PORT, PingClient, PingClientSettings, PingEvent, PingReport};
 use crate::protocol::reflector::{Reflector, ReflectorSettings};
+use crate::way::Way;
 use anyhow::Context as _;
 use jostle_common::time::Instant;
 use jostle_console::stop::Stop;
@@ -68,7 +69,7 @@ pub struct Pinged {
 /// When there is no way to any server, or the system refuses to wait for events. Silence is an
 /// [`Ending`].
 pub fn ping(
-    servers: &[SocketAddr],
+    servers: &Way,
     settings: &PingClientSettings,
     stop: &Stop,
     mut told: impl FnMut(SocketAddr, Option<PingEvent>, &PingReport),

@@ -3,6 +3,7 @@
 use super::Pinged;
 use crate::ending::Ending;
 use crate::protocol::ping::{PingEvent, PingReport};
+use jostle_common::ecn::Ecn;
 use jostle_console::terminal::Printer;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -11,10 +12,13 @@ use std::time::Duration;
 /// Prints what happened to one datagram of `size` bytes.
 pub(super) fn print_event(printer: Printer, server: SocketAddr, size: usize, event: PingEvent) {
     match event {
-        PingEvent::Answer { number, attempt, round_trip, late, doubled } => {
-            let fields = json!({ "number": number, "attempt": attempt, "bytes": size,
+        PingEvent::Answer { number, attempt, round_trip, ecn, late, doubled } => {
+            let mut fields = json!({ "number": number, "attempt": attempt, "bytes": size,
                 "rtt_ms": ms(round_trip),
                 "late": late, "doubled": doubled });
+            if ecn.takes_marks() {
+                fields["ecn"] = ecn.name().into();
+            }
             printer.event("answer", fields, || {
                 let attempt =
                     if attempt > 1 { format!(" attempt={attempt}") } else { String::new() };
@@ -24,8 +28,10 @@ pub(super) fn print_event(printer: Printer, server: SocketAddr, size: usize, eve
                     (false, false) => "",
                 };
                 let time = ms(round_trip);
+                let said = if ecn.takes_marks() { format!(" ecn={ecn}") } else { String::new() };
                 format!(
-                    "{size} bytes from {server}: seq={number}{attempt} time={time:.3} ms{remark}"
+                    "{size} bytes from {server}: seq={number}{attempt} time={time:.3} \
+                     ms{said}{remark}"
                 )
             });
         }
@@ -48,7 +54,8 @@ pub(super) fn print_event(printer: Printer, server: SocketAddr, size: usize, eve
 }
 
 /// Prints the sums of the run.
-pub(super) fn print_summary(printer: Printer, pinged: &Pinged) {
+/// `asked` is what the requests said of congestion.
+pub(super) fn print_summary(printer: Printer, pinged: &Pinged, asked: Ecn) {
     let Pinged { server, report, elapsed, ending } = pinged;
     let trips = &report.round_trips;
     let percentile = |percent| trips.percentile(percent).map(ms);
@@ -56,6 +63,10 @@ pub(super) fn print_summary(printer: Printer, pinged: &Pinged) {
         "min": trips.least().map(ms), "avg": trips.mean().map(ms), "max": trips.most().map(ms),
         "mdev": trips.deviation().map(ms),
         "p50": percentile(50.0), "p95": percentile(95.0), "p99": percentile(99.0),
+    });
+    let ecn = asked.takes_marks().then(|| {
+        let [not_ect, ect1, ect0, ce] = report.said;
+        json!({ "sent": asked.name(), "not_ect": not_ect, "ect0": ect0, "ect1": ect1, "ce": ce })
     });
     let fields = json!({
         "kind": "ping", "server": server.to_string(), "ok": ending.is_done(),
@@ -65,7 +76,7 @@ pub(super) fn print_summary(printer: Printer, pinged: &Pinged) {
         "received": report.received, "lost": report.lost(), "loss": report.loss(),
         "doubled": report.doubled, "late": report.late,
         "damaged": report.damaged, "ignored": report.ignored, "refused": report.refused,
-        "waiting": report.waiting,
+        "waiting": report.waiting, "ecn": ecn,
         "seconds": elapsed.as_secs_f64(), "rtt_ms": rtt,
         "jitter_ms": (trips.count() > 0).then(|| ms(report.jitter.estimate())),
     });
@@ -85,6 +96,9 @@ pub(super) fn print_summary(printer: Printer, pinged: &Pinged) {
                 ms(deviation),
                 ms(report.jitter.estimate()),
             ));
+        }
+        if asked.takes_marks() {
+            text.push_str(&format!("\n{}", congestion(report, asked)));
         }
         text.push_str(&format!("\ntime {:.3} s", elapsed.as_secs_f64()));
         text
@@ -115,6 +129,15 @@ pub(super) fn counts(report: &PingReport) -> String {
         }
     }
     text
+}
+
+/// Says what came back of requests that said `asked` of congestion: `ecn sent ect0 received ect0 80 ce
+/// 20`.
+fn congestion(report: &PingReport, asked: Ecn) -> String {
+    let said = [Ecn::NotEct, Ecn::Ect0, Ecn::Ect1, Ecn::Ce].map(|ecn| (ecn, report.said(ecn)));
+    let said = said.iter().filter(|(ecn, count)| *count > 0 || *ecn == Ecn::Ce);
+    let said: Vec<String> = said.map(|(ecn, count)| format!("{ecn} {count}")).collect();
+    format!("ecn sent {asked} received {}", said.join(" "))
 }
 
 /// Returns the milliseconds, to the nanosecond.

@@ -22,6 +22,7 @@ pub mod ping;
 pub mod reflector;
 pub mod repeats;
 pub mod saw;
+pub mod socks5;
 pub mod storage;
 pub mod stream;
 pub mod timer;
@@ -29,6 +30,7 @@ pub mod wire;
 
 use bytes::Bytes;
 use hint::Hint;
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use std::net::{IpAddr, SocketAddr};
 
@@ -45,12 +47,32 @@ pub struct Transmit {
     pub to: SocketAddr,
     /// The bytes that it carries.
     pub payload: Bytes,
+    /// What its IP header is to say of congestion.
+    pub ecn: Ecn,
+}
+
+impl Transmit {
+    /// Makes a datagram whose sender takes no marks.
+    pub const fn new(to: SocketAddr, payload: Bytes) -> Self {
+        Self { to, payload, ecn: Ecn::NotEct }
+    }
 }
 
 /// One end of a protocol over datagrams.
 pub trait Endpoint {
     /// Takes in a datagram that arrived from `from` at `now`. Never panics, whatever it holds.
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]);
+
+    /// Takes in a datagram of which it is known what its IP header said of congestion.
+    fn handle_marked(&mut self, now: Instant, from: SocketAddr, ecn: Ecn, datagram: &[u8]) {
+        let _ = ecn;
+        self.handle(now, from, datagram);
+    }
+
+    /// Returns true if it wants to know that.
+    fn hears_marks(&self) -> bool {
+        false
+    }
 
     /// Returns the next datagram to send at `now`; `None`: nothing before [`Self::deadline`] or
     /// another datagram.

@@ -1,4 +1,5 @@
-//! Answers each datagram with itself: the server of ping, and of echo over UDP.
+//! Answers each datagram with itself: the server of ping, and of echo over UDP. The IP header of an
+//! answer says of congestion what that of the datagram said, so who sent it learns of marks.
 //!
 //! Two services that answer whatever comes, once set on each other by a datagram with a forged
 //! sender, talk for ever (CVE-1999-0103). So nothing is answered that comes from the port of such a
@@ -13,6 +14,7 @@ use super::hint::Hint;
 use super::repeats::Repeats;
 use super::{Endpoint, Transmit};
 use bytes::Bytes;
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -118,6 +120,14 @@ impl Reflector {
 
 impl Endpoint for Reflector {
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        self.handle_marked(now, from, Ecn::NotEct, datagram);
+    }
+
+    fn hears_marks(&self) -> bool {
+        true
+    }
+
+    fn handle_marked(&mut self, now: Instant, from: SocketAddr, ecn: Ecn, datagram: &[u8]) {
         self.report.received += 1;
         if self.is_service(from.port()) {
             self.report.refused += 1;
@@ -141,7 +151,7 @@ impl Endpoint for Reflector {
         if self.settings.tell && self.messages.len() < MESSAGES_MAX {
             self.messages.push_back(ReflectedMessage { from, payload: payload.clone() });
         }
-        self.outbox.push_back(Transmit { to: from, payload });
+        self.outbox.push_back(Transmit { to: from, payload, ecn });
         self.ends = self.settings.once.map(|silence| now + silence);
     }
 
@@ -204,6 +214,16 @@ mod tests {
             ..ReflectorReport::default()
         };
         assert_eq!(*server.report(), expected);
+    }
+
+    #[test]
+    fn an_answer_says_of_congestion_what_was_heard() {
+        let mut server = reflector();
+        for ecn in Ecn::ALL {
+            let from = "127.0.0.1:50000".parse().unwrap();
+            server.handle_marked(Instant::START, from, ecn, &[ecn.bits()]);
+            assert_eq!(server.poll(Instant::START).unwrap().ecn, ecn);
+        }
     }
 
     #[test]

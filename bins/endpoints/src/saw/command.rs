@@ -1,13 +1,13 @@
 //! `jostle-server saw` and `jostle-client saw`.
 
 use super::{FetchSettings, Fetched, PORT, fetch, serve};
-use crate::address::resolve;
 use crate::ending::Ending;
 use crate::options::{ListenOptions, Patience};
 use crate::protocol::saw::SawServerReport;
 use crate::protocol::storage::Source as _;
 use crate::protocol::timer::Timing;
 use crate::storage::{OutputFile, WatchedFile};
+use crate::way::WayOptions;
 use anyhow::Context;
 use clap::Args;
 use jostle_common::units::ByteSize;
@@ -111,6 +111,8 @@ pub struct SawFetchArgs {
     /// Print an object per line instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    way: WayOptions,
 }
 
 impl SawFetchArgs {
@@ -122,7 +124,7 @@ impl SawFetchArgs {
         if self.output.as_os_str().is_empty() {
             return Err(Usage::error("-o names no file"));
         }
-        let mut settings = FetchSettings::new(resolve(&self.server, "udp", PORT)?);
+        let mut settings = FetchSettings::new(self.way.to(&self.server, "udp", PORT)?);
         settings.timing = self.timeout;
         settings.size_max = self.max_size.bytes();
         if let Some(Patience(patience)) = self.patience {

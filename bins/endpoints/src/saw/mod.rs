@@ -26,6 +26,7 @@ use crate::ending::Ending;
 use crate::protocol::saw::{SawClient, SawClientSettings, SawReport, SawServer};
 use crate::protocol::storage::{Sink, Source};
 use crate::protocol::timer::Timing;
+use crate::way::Way;
 use anyhow::Context as _;
 use jostle_console::stop::Stop;
 use std::io;
@@ -54,8 +55,8 @@ pub fn serve<F: Source>(
 /// The settings for fetching a file.
 #[derive(Clone, Debug)]
 pub struct FetchSettings {
-    /// The server's addresses; the next is tried when nothing listens at one.
-    pub server: Vec<SocketAddr>,
+    /// The way to the server.
+    pub server: Way,
     /// The rule by which timeouts are found.
     pub timing: Timing,
     /// The time without any valid answer after which it gives up; never when `None`.
@@ -68,9 +69,9 @@ pub struct FetchSettings {
 
 impl FetchSettings {
     /// Returns the defaults for a server.
-    pub const fn new(server: Vec<SocketAddr>) -> Self {
+    pub fn new(server: impl Into<Way>) -> Self {
         Self {
-            server,
+            server: server.into(),
             timing: Timing::Adaptive,
             patience: Some(SawClientSettings::PATIENCE),
             attempts_min: SawClientSettings::ATTEMPTS_MIN,

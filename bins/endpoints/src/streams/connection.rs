@@ -5,7 +5,10 @@ use super::conversation::{Conversation, Step, silence};
 use super::{PIECE_BYTES_MAX, TURN};
 use crate::ending::{Ending, LoopEnd};
 use crate::hints::Hints;
+use crate::protocol::socks5::{SocksRequest, SocksTarget};
 use crate::protocol::stream::StreamEndpoint;
+use crate::socks::{self, ByProxy};
+use crate::way::Way;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_console::stop::{Attached, Stop};
@@ -32,38 +35,45 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to the first of `servers` that lets us in; each may take as long as `connect`.
+    /// Connects to the first of `servers` that lets us in, or by their proxy; each may take as long
+    /// as `connect`.
     /// `tried` is the address that was tried last. What is written may stay unread for `patience`.
     ///
     /// # Errors
     /// The ending of the last attempt, when none of them does.
     pub fn open(
-        servers: &[SocketAddr],
+        servers: &Way,
         connect: Duration,
         patience: Option<Duration>,
         stop: &Stop,
         clock: Clock,
         tried: &mut SocketAddr,
     ) -> Result<Self, Ending> {
+        let made = |server, (poll, stream, _attached)| {
+            let conversation = Conversation::new(clock.now(), stream, patience);
+            Self { server, poll, conversation, clock, stop: stop.clone(), _attached }
+        };
+        if let Some((proxy, target)) = servers.proxy() {
+            let request = SocksRequest::Connect(target.clone());
+            let (SocksTarget { host, port }, server) = (target, *tried);
+            return match socks::ask(proxy, &request, connect, stop, clock) {
+                Ok(Some(ByProxy { poll, stream, attached, .. })) => {
+                    Ok(made(server, (poll, stream, attached)))
+                }
+                Ok(None) => Err(Ending::Stopped),
+                Err(error) => {
+                    Err(Ending::Failed(format!("cannot connect to {host} port {port} {error}")))
+                }
+            };
+        }
         let mut last = Ending::Failed("no address to connect to".to_owned());
-        for &address in servers {
+        for &address in servers.iter() {
             *tried = address;
             let failed = |reason: String| {
                 Ending::Failed(format!("cannot connect to tcp://{address}: {reason}"))
             };
             match establish(address, connect, stop, clock) {
-                Ok(Some((poll, stream, _attached))) => {
-                    let conversation = Conversation::new(clock.now(), stream, patience);
-                    let stop = stop.clone();
-                    return Ok(Self {
-                        server: address,
-                        poll,
-                        conversation,
-                        clock,
-                        stop,
-                        _attached,
-                    });
-                }
+                Ok(Some(connected)) => return Ok(made(address, connected)),
                 Ok(None) => return Err(Ending::Stopped),
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     last = failed(silence(connect));
@@ -162,7 +172,7 @@ impl<E: StreamEndpoint, W: FnMut(Instant, &mut E) -> Option<Instant>> DrivenStre
 }
 
 /// Waits until a connection stands; `None` when the user stopped it.
-fn establish(
+pub(crate) fn establish(
     server: SocketAddr,
     patience: Duration,
     stop: &Stop,

@@ -7,6 +7,7 @@ mod conversation;
 mod server;
 
 pub use connection::Connection;
+pub(crate) use connection::establish;
 pub use server::{StreamServer, StreamServerReport, StreamServerSettings, Visit};
 
 /// The most bytes that are read at once, whatever the endpoint asks for.

@@ -2,6 +2,8 @@
 
 use anyhow::{Context as _, anyhow};
 use jostle_console::exit::Usage;
+use jostle_console::terminal::escaped as escape_controls;
+use jostle_engine::route::ToxicError;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
@@ -81,7 +83,11 @@ impl Client {
         body: Option<&Value>,
     ) -> anyhow::Result<Answer> {
         let answer = self.call(method, path, body, None)?;
-        if (200..300).contains(&answer.status) { Ok(answer) } else { Err(answer.refusal()) }
+        if (200..300).contains(&answer.status) {
+            return Ok(answer);
+        }
+        let said = answer.refusal();
+        Err(remedy(&said.to_string(), path, body).map_or(said, |text| anyhow!(text)))
     }
 
     pub(super) fn get(&self, path: &[&str]) -> anyhow::Result<Value> {
@@ -203,6 +209,44 @@ impl Answer {
             _ => anyhow!("{said}"),
         }
     }
+}
+
+/// Says what Toxiproxy's own words leave out: which name, and what to do about it. `path` and `body`
+/// are what was asked.
+fn remedy(said: &str, path: &[&str], body: Option<&Value>) -> Option<String> {
+    let of_body = |key: &str| body.and_then(|body| body[key].as_str()).map(escape_controls);
+    let of_path = |place: usize| path.get(place).copied().map(escape_controls);
+    let proxy = of_path(1);
+    Some(match (said, proxy) {
+        ("proxy not found", Some(proxy)) => {
+            format!("there is no proxy \"{proxy}\"; `jostle ctl list` lists those there are")
+        }
+        ("toxic not found", Some(proxy)) => format!(
+            "proxy \"{proxy}\" has no toxic \"{}\"; `jostle ctl inspect {proxy}` lists those it has",
+            of_path(3)?
+        ),
+        ("proxy already exists", _) => format!(
+            "there is a proxy \"{}\" already; delete it first, or take another name",
+            of_body("name")?
+        ),
+        ("toxic already exists", Some(proxy)) => format!(
+            "proxy \"{proxy}\" has a toxic of that name already; say another one by --name, or \
+             `jostle ctl toxic update` it"
+        ),
+        ("invalid toxic type", _) => {
+            let kinds = ToxicError::Kind.remedy();
+            format!(
+                "\"{}\" is no type of toxic; {}",
+                of_body("type")?,
+                kinds.replace("\"type\": ", "")
+            )
+        }
+        (said, _) if said.starts_with("stream was invalid") => format!(
+            "\"{}\" is no direction; write --stream upstream, downstream or both",
+            of_body("stream")?
+        ),
+        _ => return None,
+    })
 }
 
 /// Escapes a part of a path: a slash in a name is no separator.

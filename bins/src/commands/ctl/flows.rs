@@ -2,14 +2,16 @@
 
 use super::Teller;
 use super::client::Client;
-use super::proxies::table;
+use super::proxies::{read_profile, table, words_of_profile};
 use clap::{Args, Subcommand};
 use jostle_common::words::{grouped, time};
+use jostle_console::exit::Usage;
 use jostle_console::terminal::escaped;
+use jostle_engine::profile::library;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-/// List the flows and connections of a proxy, close or reset one
+/// List the flows and connections of a proxy, close or reset one, or give it rules of its own
 #[derive(Args, Debug)]
 pub(super) struct FlowsArgs {
     #[command(subcommand)]
@@ -37,6 +39,22 @@ enum FlowsCommand {
         /// Its id, as listed
         id: u64,
     },
+    /// Print the rules that one has for itself
+    Rules {
+        /// The proxy
+        proxy: String,
+        /// Its id, as listed
+        id: u64,
+    },
+    /// Give one rules of its own, in place of those that it has; they end with it
+    Set {
+        /// The proxy
+        proxy: String,
+        /// Its id, as listed
+        id: u64,
+        /// The rules: the name of a built-in profile, a file, or JSON; {} for none
+        profile: String,
+    },
 }
 
 impl FlowsArgs {
@@ -56,7 +74,39 @@ impl FlowsArgs {
                 client.ask(Method::POST, &["proxies", &proxy, "flows", &number, "reset"], None)?;
                 teller.tell(&json!({ "reset": id }), || format!("reset {id}"))
             }
+            FlowsCommand::Rules { proxy, id } => {
+                let rules =
+                    client.get(&["proxies", &proxy, "flows", &id.to_string(), "profile"])?;
+                let pretty = serde_json::to_string_pretty(&rules)?;
+                teller.tell(&rules, || pretty)
+            }
+            FlowsCommand::Set { proxy, id, profile } => {
+                let rules = written_out(&profile)?;
+                let number = id.to_string();
+                let path = ["proxies", proxy.as_str(), "flows", &number, "profile"];
+                let set = client.ask(Method::PUT, &path, Some(&rules))?.body;
+                teller.tell(&set, || format!("flow {id}  {}", words_of_profile(&set)))
+            }
         }
+    }
+}
+
+/// Reads what names a profile. Rules of a flow are written out: the API knows no name for them.
+fn written_out(text: &str) -> anyhow::Result<Value> {
+    match read_profile(text)? {
+        Value::String(name) => {
+            let text = library::text(&name).ok_or_else(|| {
+                let hint = library::hint(&name);
+                Usage::error(format!("there is no built-in profile \"{name}\"; {hint}"))
+            })?;
+            let mut profile: Value = serde_json::from_str(text)?;
+            // What it tells of itself is no rule.
+            if let Some(fields) = profile.as_object_mut() {
+                fields.remove("about");
+            }
+            Ok(profile)
+        }
+        profile => Ok(profile),
     }
 }
 

@@ -14,6 +14,10 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use ureq::http::Method;
 
+/// The settings of a proxy that are shown a line each.
+const KEYS: [&str; 9] =
+    ["name", "listen", "upstream", "target", "user", "protocol", "tcp", "unit", "revision"];
+
 /// List the proxies
 #[derive(Args, Debug)]
 pub(super) struct ListArgs {}
@@ -34,7 +38,7 @@ impl ListArgs {
                 table.add_row([
                     text("name"),
                     text("listen"),
-                    text("upstream"),
+                    leads_to(proxy),
                     text("protocol"),
                     words_of_state(proxy),
                     words_of_profile(&proxy["profile"]),
@@ -61,9 +65,10 @@ impl InspectArgs {
         proxy["toxics"] = toxics;
         teller.tell(&proxy, || {
             let mut lines = Vec::new();
-            for key in ["name", "listen", "upstream", "protocol", "tcp", "unit", "revision"] {
+            for key in KEYS {
                 match &proxy[key] {
                     Value::Null => {}
+                    Value::String(text) if text.is_empty() => {}
                     Value::String(text) => lines.push(format!("{key:<10}{}", escaped(text))),
                     other => lines.push(format!("{key:<10}{other}")),
                 }
@@ -99,8 +104,15 @@ pub(super) struct CreateArgs {
     #[arg(long, short, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: String,
     /// Where to lead
-    #[arg(long, short, value_name = "ADDR")]
-    upstream: String,
+    #[arg(long, short, value_name = "ADDR", required_unless_present_any = ["allow", "protocol"])]
+    upstream: Option<String>,
+    /// What clients of socks5 or http-proxy may ask for, between commas: example.org,
+    /// *.example.org, 10.0.0.0/8, each with :PORT if only one is meant; any unless stated
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "upstream")]
+    allow: Vec<String>,
+    /// The user that clients of socks5 or http-proxy must name
+    #[arg(long, value_name = "NAME:PASSWORD", conflicts_with = "upstream")]
+    user: Option<String>,
     /// What it relays
     #[arg(long, value_enum)]
     protocol: Option<Protocol>,
@@ -123,6 +135,8 @@ enum Protocol {
     Udp,
     Tcp,
     Both,
+    Socks5,
+    HttpProxy,
 }
 
 impl CreateArgs {
@@ -130,13 +144,19 @@ impl CreateArgs {
         let mut wanted = Map::new();
         wanted.insert("name".into(), self.name.into());
         wanted.insert("listen".into(), self.listen.into());
-        wanted.insert("upstream".into(), self.upstream.into());
+        wanted.extend(self.upstream.map(|upstream| ("upstream".to_owned(), upstream.into())));
+        wanted.extend(self.user.map(|user| ("user".to_owned(), user.into())));
+        if !self.allow.is_empty() {
+            wanted.insert("target".into(), self.allow.into());
+        }
         wanted.insert("enabled".into(), (!self.disabled).into());
         if let Some(protocol) = self.protocol {
             let name = match protocol {
                 Protocol::Udp => "udp",
                 Protocol::Tcp => "tcp",
                 Protocol::Both => "both",
+                Protocol::Socks5 => "socks5",
+                Protocol::HttpProxy => "http-proxy",
             };
             wanted.insert("protocol".into(), name.into());
         }
@@ -152,8 +172,20 @@ impl CreateArgs {
         let made = client.ask(Method::POST, &["proxies"], Some(&Value::Object(wanted)))?.body;
         teller.tell(&made, || {
             let text = |key: &str| escaped(made[key].as_str().unwrap_or_default());
-            format!("created {}: {} -> {}", text("name"), text("listen"), text("upstream"))
+            format!("created {}: {} -> {}", text("name"), text("listen"), leads_to(&made))
         })
+    }
+}
+
+/// Returns where a proxy leads: its upstream, or what its clients may ask for.
+fn leads_to(proxy: &Value) -> String {
+    match &proxy["target"] {
+        Value::Null => escaped(proxy["upstream"].as_str().unwrap_or_default()),
+        Value::Array(list) => {
+            let list: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+            escaped(&list.join(", "))
+        }
+        _ => "any target".to_owned(),
     }
 }
 
@@ -321,13 +353,13 @@ fn words_of_state(proxy: &Value) -> String {
 }
 
 /// Says in short what a profile does. The words are ours, the names of rules are not in them.
-fn words_of_profile(profile: &Value) -> String {
+pub(super) fn words_of_profile(profile: &Value) -> String {
     let read = Profile::from_json(&profile.to_string());
     read.map_or_else(|_| "(rules that this version does not know)".into(), |one| weather(&one))
 }
 
 /// Reads what names a profile: JSON itself, a file, or the name of a built-in one.
-fn read_profile(text: &str) -> anyhow::Result<Value> {
+pub(super) fn read_profile(text: &str) -> anyhow::Result<Value> {
     let is_json = text.trim_start().starts_with('{');
     let path = Path::new(text);
     if is_json {

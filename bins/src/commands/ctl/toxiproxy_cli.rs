@@ -4,6 +4,7 @@
 
 use super::client::{Answer, Client};
 use super::toxics::value_of;
+use jostle_common::words::count;
 use jostle_console::terminal::{escaped, note, text};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ usage: toxiproxy-cli [--host URL] COMMAND
                             remove a toxic
 
 Without --host (-h) TOXIPROXY_URL says where the API is; unless set, http://localhost:8474.
+--version (-v) prints the version. Rules that Toxiproxy could not have are counted on stderr, and
+listed by `jostle ctl inspect NAME`.
 ";
 
 /// Returns the arguments behind the name, if the program was called by it.
@@ -147,6 +150,10 @@ impl Call {
         if name == "help" {
             return Err(USAGE.to_owned());
         }
+        if matches!(name, "version" | "v") && self.command.is_empty() {
+            self.command = "version";
+            return Ok(());
+        }
         let Some((flag, has_value)) = flag(self.command, name) else {
             return Err(format!("flag provided but not defined: -{name}\n\n{USAGE}"));
         };
@@ -183,6 +190,9 @@ impl Call {
     }
 
     fn run(&self) -> Result<String, String> {
+        if self.command == "version" {
+            return Ok(format!("{NAME} version {} (jostle)\n", env!("CARGO_PKG_VERSION")));
+        }
         let client = Client::new(&self.host, std::env::var("JOSTLE_API_TOKEN").ok());
         let client = client.map_err(|error| error.to_string())?;
         match self.command {
@@ -342,6 +352,7 @@ fn list(client: &Client) -> Result<String, String> {
     let mut proxies: Vec<&Value> =
         proxies.as_object().into_iter().flatten().map(|(_, one)| one).collect();
     proxies.sort_by_key(|one| one["name"].as_str());
+    tell_of_more(&proxies);
     let mut said = String::new();
     if colors.0 {
         let heads = [
@@ -385,6 +396,24 @@ fn list(client: &Client) -> Result<String, String> {
     Ok(said)
 }
 
+/// Says on stderr, where no script looks, which proxies have rules that Toxiproxy could not have: its
+/// lists show its own toxics alone.
+fn tell_of_more(proxies: &[&Value]) {
+    for proxy in proxies {
+        let length = |key: &str| proxy[key].as_array().map_or(0, Vec::len);
+        // `rules` has the toxics too, and is there only if there are others.
+        let more = length("rules").saturating_sub(length("toxics"));
+        if more > 0 {
+            let name = escaped(proxy["name"].as_str().unwrap_or_default());
+            note(&format!(
+                "{name}: {} more; `jostle ctl inspect {name}` lists {}",
+                count(more as u64, "rule"),
+                if more == 1 { "it" } else { "them" }
+            ));
+        }
+    }
+}
+
 fn retrieve(client: &Client, name: &str) -> Result<Value, String> {
     ask(client, "Proxy", Method::GET, &["proxies", name], None)
         .map_err(|error| format!("Failed to retrieve proxy {name}: {error}\n"))
@@ -393,6 +422,7 @@ fn retrieve(client: &Client, name: &str) -> Result<Value, String> {
 fn inspect(client: &Client, name: &str) -> Result<String, String> {
     let proxy = retrieve(client, name)?;
     let colors = Colors::here();
+    tell_of_more(&[&proxy]);
     let toxics = proxy["toxics"].as_array().map_or(&[][..], Vec::as_slice);
     if !colors.0 {
         return Ok(toxics.iter().map(|toxic| line(toxic, &colors)).collect());

@@ -2,6 +2,7 @@
 
 use super::report;
 use clap::Args;
+use jostle_common::ecn::Ecn;
 use jostle_console::exit::Usage;
 use jostle_console::terminal::{columns, escaped, line, note};
 use jostle_study::forecast::{Forecast, Load};
@@ -41,6 +42,7 @@ impl CheckArgs {
             size: self.size,
             spread: Spread::Constant,
             flows: 1,
+            ecn: Ecn::NotEct,
         });
         let load = Load { size: self.size, stream };
         let mut status = 0;

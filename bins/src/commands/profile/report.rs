@@ -94,8 +94,15 @@ fn section(
 /// What a rule does, in words.
 fn says(rule: &RuleForecast) -> String {
     let words = &rule.words;
-    if let Some(flow) = rule.flow {
-        return format!("{words}; of {} alone", flow.words());
+    let chosen = [
+        rule.flow.as_ref().map(|flows| flows.words()),
+        rule.client.as_ref().map(|clients| format!("clients at {}", clients.words())),
+        rule.target.as_ref().map(|targets| format!("targets {}", targets.words())),
+        rule.age.map(|age| format!("flows {}", age.words())),
+    ];
+    let chosen: Vec<String> = chosen.into_iter().flatten().collect();
+    if !chosen.is_empty() {
+        return format!("{words}; of {} alone", chosen.join(", and of "));
     }
     match rule.looks_at {
         Some(1.0) => words.clone(),
@@ -200,7 +207,15 @@ fn rule_json(rule: &RuleForecast) -> Value {
     object.insert("name".into(), rule.key.as_str().into());
     object.insert("rule".into(), rule.kind.into());
     object.insert("looks_at".into(), rule.looks_at.into());
-    object.extend(rule.flow.map(|flow| ("flow".to_owned(), flow.to_string().into())));
+    let chosen = [
+        ("flow", rule.flow.as_ref().map(|flows| flows.to_string())),
+        ("client", rule.client.as_ref().map(|clients| clients.words())),
+        ("target", rule.target.as_ref().map(|targets| targets.words())),
+        ("age", rule.age.map(|age| age.to_string())),
+    ];
+    let chosen =
+        chosen.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
+    object.extend(chosen);
     if let Value::Object(numbers) = &rule.numbers {
         object.extend(numbers.clone());
     }

@@ -22,7 +22,8 @@ pub(super) struct RouteAddresses {
     /// The address with its scheme: `tcp://127.0.0.1:8080`.
     pub(super) url: String,
     pub(super) listen: String,
-    pub(super) upstream: String,
+    /// None where clients say where they want to go.
+    pub(super) upstream: Option<String>,
 }
 
 /// Names an address in the command's environment, whole and in its parts.
@@ -48,7 +49,9 @@ pub(super) fn start(
     command.env("JOSTLE_LISTEN", urls.join(" "));
     if let Some(first) = routes.first() {
         name(&mut command, "JOSTLE_PROXY", &first.listen);
-        name(&mut command, "JOSTLE_SERVER", &first.upstream);
+        if let Some(upstream) = &first.upstream {
+            name(&mut command, "JOSTLE_SERVER", upstream);
+        }
     }
     let control = stopper.control();
     stopper.expect_command();

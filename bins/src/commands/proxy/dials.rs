@@ -2,9 +2,11 @@
 //! one by steps of 1, 2 and 5.
 
 use jostle_common::chance::Direction;
+use jostle_common::units::Probability;
 use jostle_console::terminal::{escaped, note};
 use jostle_control::{Origin, Registry};
 use jostle_engine::profile::{Profile, Rule};
+use jostle_engine::route::Toxic;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -185,30 +187,66 @@ fn change(
 
 /// Turns what a rule is set to by a step.
 fn turn(rule: &mut Rule, up: bool) -> Result<(), String> {
+    if let Some(toxic) = &rule.toxic {
+        // It stays the toxic that it is, under a new number.
+        let toxic = turn_toxic(toxic, up)?;
+        rule.kind = toxic.rule().kind;
+        rule.toxic = Some(Arc::new(toxic));
+        return Ok(());
+    }
     let mut written = rule.to_value();
-    let field = if written["burst"]["mean"].is_string() {
-        Some(&mut written["burst"]["mean"])
-    } else {
-        let name = TURNED.into_iter().find(|name| !written[name].is_null());
-        name.map(|name| &mut written[name])
-    };
-    let field = field.ok_or_else(|| format!("nothing of {} can be turned", rule.kind.name()))?;
-    *field = turned(field, up).ok_or_else(|| format!("{field} cannot be turned"))?;
+    turn_field(&mut written, &TURNED, rule.kind.name(), up)?;
     // Its name, if any, is kept, and whom it looks at.
     let text = json!({ "up": [written] }).to_string();
     let mut read = Profile::from_json(&text).map_err(|error| error.to_string())?;
     let phase = &mut read.up.phases[0];
     rule.kind = phase.rules.remove(0).kind;
-    // It is no longer what a toxic of its type says.
-    rule.toxic = None;
+    Ok(())
+}
+
+/// Turns the first attribute of one of Toxiproxy's toxics, or that of a rule of its type.
+fn turn_toxic(toxic: &Toxic, up: bool) -> Result<Toxic, String> {
+    let mut written: Value =
+        serde_json::from_str(&toxic.to_json()).map_err(|error| error.to_string())?;
+    let attributes = &mut written["attributes"];
+    match toxic.kind() {
+        Some(kind) => turn_field(attributes, kind.attributes(), toxic.type_name(), up)?,
+        None if attributes["loss_rate"].is_number() => {
+            let percent = attributes["loss_rate"].as_f64().unwrap_or_default() * 100.0;
+            let turned = turned(&format!("{}%", plain(percent)).into(), up);
+            let share = turned.as_ref().and_then(Value::as_str).and_then(|text| {
+                let share = text.parse::<Probability>().ok()?;
+                Some(share.as_f64())
+            });
+            attributes["loss_rate"] = share.ok_or("loss_rate cannot be turned")?.into();
+        }
+        None => turn_field(attributes, &TURNED, toxic.type_name(), up)?,
+    }
+    toxic.updated(&written).map_err(|error| error.to_string())
+}
+
+/// Turns the first of the fields that is there, of what is called `word`.
+fn turn_field(written: &mut Value, names: &[&str], word: &str, up: bool) -> Result<(), String> {
+    let field = if written["burst"]["mean"].is_string() {
+        Some(&mut written["burst"]["mean"])
+    } else {
+        let name = names.iter().find(|name| !written[**name].is_null());
+        name.map(|name| &mut written[*name])
+    };
+    let field = field.ok_or_else(|| format!("nothing of {word} can be turned"))?;
+    *field = turned(field, up).ok_or_else(|| format!("{field} cannot be turned"))?;
     Ok(())
 }
 
 /// Returns a quantity one step of 1, 2 and 5 higher or lower.
 fn turned(value: &Value, up: bool) -> Option<Value> {
-    if let Some(count) = value.as_u64() {
-        let number = step(count as f64, up).max(1.0);
-        return Some((number as u64).into());
+    match value.as_u64() {
+        Some(0) => return Some(u64::from(up).into()),
+        Some(count) => {
+            let number = step(count as f64, up).max(1.0);
+            return Some((number as u64).into());
+        }
+        None => {}
     }
     let text = value.as_str()?;
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -262,6 +300,7 @@ fn plain(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jostle_engine::route::{profile_of_toxics, toxics_of_profile};
 
     #[test]
     fn steps_are_one_two_and_five() {
@@ -323,6 +362,40 @@ mod tests {
         }
         let mut read = profile(r#"{ "up": [ { "rule": "drop", "packets": [1] } ] }"#);
         assert!(turn(&mut read.up.phases[0].rules[0], true).is_err());
+    }
+
+    #[test]
+    fn a_toxic_that_is_turned_stays_one() {
+        for (toxic, turned) in [
+            (
+                r#"{ "type": "latency", "attributes": { "latency": 100, "jitter": 10 } }"#,
+                json!({ "latency": 200, "jitter": 10 }),
+            ),
+            (r#"{ "type": "bandwidth", "attributes": { "rate": 10 } }"#, json!({ "rate": 20 })),
+            (r#"{ "type": "timeout" }"#, json!({ "timeout": 1 })),
+            (
+                r#"{ "type": "packet_loss", "attributes": { "loss_rate": 0.05 } }"#,
+                json!({ "loss_rate": 0.1, "correlation": 0 }),
+            ),
+            (
+                r#"{ "type": "drop", "attributes": { "burst": { "mean": "2%", "length": 3 } } }"#,
+                json!({ "burst": { "mean": "5%", "length": 3 } }),
+            ),
+        ] {
+            let value = serde_json::from_str(toxic).unwrap();
+            let toxic = Toxic::from_value(&value, |_| false).unwrap();
+            let mut profile = profile_of_toxics(std::slice::from_ref(&toxic));
+            let rule = &mut profile.down.phases[0].rules[0];
+            turn(rule, true).unwrap();
+            let listed = toxics_of_profile(&profile).remove(0);
+            let written: Value = serde_json::from_str(&listed.toxic.to_json()).unwrap();
+            assert_eq!(written["attributes"], turned);
+            assert!(listed.was_written && listed.toxic.name == toxic.name);
+            let rule = &profile.down.phases[0].rules[0];
+            assert_eq!(rule.kind, listed.toxic.rule().kind, "it does what it says");
+        }
+        let noop = Toxic::from_value(&json!({ "type": "noop" }), |_| false).unwrap();
+        assert_eq!(turn_toxic(&noop, true).unwrap_err(), "nothing of noop can be turned");
     }
 
     #[test]

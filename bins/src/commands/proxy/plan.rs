@@ -9,10 +9,10 @@ use jostle_console::exit::Usage;
 use jostle_console::files;
 use jostle_console::terminal::{escaped, note};
 use jostle_engine::profile::Profile;
-use jostle_engine::route::{Configuration, Route, TcpMode, parse_route};
+use jostle_engine::route::{Configuration, Destination, Forward, Route, TcpMode, parse_route};
 use jostle_proxy::Settings;
 use jostle_study::profiles::{self, ProfileFiles};
-use jostle_study::weather::Weather;
+use jostle_study::weather::ChosenWeather;
 use std::path::{Path, PathBuf};
 
 /// Returns the values of `--tcp`, each with what it means.
@@ -61,7 +61,7 @@ pub(super) struct Plan {
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
-    weather: Weather,
+    weather: ChosenWeather,
     /// All routes may be disabled, as others may come.
     may_be_idle: bool,
     /// The file and those that it named when it was last read.
@@ -95,7 +95,7 @@ impl Source {
     }
 
     fn put_in_front(&self, routes: &mut [Route]) -> anyhow::Result<()> {
-        put_in_front(self.weather, routes)?;
+        put_in_front(&self.weather, routes)?;
         if !self.may_be_idle && !routes.iter().any(|route| route.enabled) {
             return Err(Usage::error("every route is disabled; set \"enabled\": true in one"));
         }
@@ -104,7 +104,7 @@ impl Source {
 }
 
 /// Puts the rules of the command line in front of the routes' own.
-fn put_in_front(weather: Weather, routes: &mut [Route]) -> anyhow::Result<()> {
+fn put_in_front(weather: &ChosenWeather, routes: &mut [Route]) -> anyhow::Result<()> {
     for route in routes {
         let profile = std::mem::take(&mut route.profile);
         route.profile =
@@ -117,7 +117,7 @@ fn put_in_front(weather: Weather, routes: &mut [Route]) -> anyhow::Result<()> {
 pub(super) fn plan(args: &ProxyArgs) -> anyhow::Result<Plan> {
     let mut source = args.config.as_ref().map(|path| Source {
         path: path.clone(),
-        weather: args.weather,
+        weather: args.weather.clone(),
         may_be_idle: args.api.is_some() || args.panel.is_served(),
         files: Vec::new(),
     });
@@ -125,7 +125,7 @@ pub(super) fn plan(args: &ProxyArgs) -> anyhow::Result<Plan> {
         Some(source) => source.read()?,
         None => {
             let mut routes = from_arguments(args)?;
-            put_in_front(args.weather, &mut routes)?;
+            put_in_front(&args.weather, &mut routes)?;
             (None, routes)
         }
     };
@@ -147,18 +147,27 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
     }
     let mut routes = Vec::new();
     for (index, text) in args.routes.iter().enumerate() {
-        let (transport, listen, upstream) = parse_route(text).map_err(Usage::error)?;
+        let (scheme, listen, upstream) = parse_route(text).map_err(Usage::error)?;
+        let forward = |protocol| Forward {
+            protocol,
+            allowed: args.allow.clone().unwrap_or_default(),
+            user: args.user.clone(),
+        };
+        let asked = scheme.forward().map(|protocol| Destination::Asked(forward(protocol)));
+        let Some(destination) = upstream.map(Destination::Upstream).or(asked) else {
+            return Err(Usage::error(format!("\"{text}\" does not say where the packets go")));
+        };
         let route = Route {
             name: (index + 1).to_string(),
-            transport,
+            transport: scheme.transports(),
             listen,
-            upstream,
+            destination,
             profile: profile.clone(),
             seed: None,
             paired: None,
             enabled: true,
             tcp,
-            follow: args.follow,
+            follow: args.follow && scheme.forward().is_none(),
             idle: args.idle.map(|Span(idle)| idle),
         };
         route.check_rules().map_err(Usage::error)?;
@@ -170,8 +179,19 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
     if args.tcp.is_some() && !routes.iter().any(|route| route.transport.has_tcp()) {
         return Err(Usage::error("--tcp is for TCP, and no route relays it; leave it out"));
     }
-    if args.follow && !routes.iter().any(|route| route.transport.has_udp()) {
-        return Err(Usage::error("--follow is for UDP, and no route relays it; leave it out"));
+    let is_forward = |route: &Route| route.scheme().forward().is_some();
+    for (option, is_said) in [("--allow", args.allow.is_some()), ("--user", args.user.is_some())] {
+        if is_said && !routes.iter().any(is_forward) {
+            return Err(Usage::error(format!(
+                "{option} is for clients that say where they want to go, and every route leads to \
+                 its upstream; leave it out, or listen on socks5:// or http-proxy://"
+            )));
+        }
+    }
+    if args.follow && !routes.iter().any(|route| route.follow) {
+        return Err(Usage::error(
+            "--follow is for UDP, and no route relays it to an upstream; leave it out",
+        ));
     }
     Ok(routes)
 }

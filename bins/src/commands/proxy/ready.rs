@@ -9,11 +9,11 @@ use jostle_engine::route::Route;
 /// Returns the ready line of a listener. What stands in front of the arrow is the address to
 /// connect to, so scripts find it as the word before `->`.
 pub(super) fn line(route: &Route, url: &str) -> String {
-    let Route { name, upstream, profile, .. } = route;
+    let Route { name, destination, profile, .. } = route;
     format!(
         "route {}: {url} -> {}  {}",
         escaped(name),
-        escaped(&upstream.to_string()),
+        escaped(&destination.to_string()),
         weather(profile)
     )
 }

@@ -4,6 +4,7 @@ mod table;
 
 use jostle_common::words::{count, grouped, time};
 use jostle_console::terminal::{Printer, escaped, wrapped};
+use jostle_engine::counters::EcnCounters;
 use jostle_engine::route::Route;
 use jostle_proxy::{LinkSummary, SocketSummary, Summary};
 use jostle_study::forecast::{SeenDelays, Warning, narrowed};
@@ -76,7 +77,11 @@ fn text(summary: &Summary, routes: &[Route]) -> String {
         for link in links {
             lines.push(table::row(link));
             lines.extend(asked.as_ref().and_then(|asked| asked.row(link.direction)));
-            let facts = account(link).into_iter().chain(stream_bytes(link));
+            let facts = account(link)
+                .into_iter()
+                .chain(cross_traffic(link))
+                .chain(congestion(link))
+                .chain(stream_bytes(link));
             lines.extend(facts.map(|line| format!("  {}", wrapped(&line, WIDTH - 2, 4))));
         }
         lines.push(wrapped(&sockets_line(sockets), WIDTH, 4));
@@ -95,6 +100,10 @@ fn text(summary: &Summary, routes: &[Route]) -> String {
     }
     if summary.capture_lost > 0 {
         let _ = write!(run, ", {} of the capture lost", count(summary.capture_lost, "packet"));
+    }
+    let carried = summary.links.iter().all(|link| link.ecn.is_some() || link.entered == 0);
+    if !carried {
+        run.push_str(", congestion bits (ECN) not carried");
     }
     // What never came near the bound is nobody's concern.
     if memory.peak > 0 && memory.peak >= memory.bound / MEMORY_SHARE {
@@ -141,6 +150,37 @@ fn account(link: &LinkSummary) -> Option<String> {
         let _ = write!(text, "; the kernel dropped {} before", grouped(missed));
     }
     Some(text)
+}
+
+/// Says where the packets of cross traffic are.
+fn cross_traffic(link: &LinkSummary) -> Option<String> {
+    let cross = link.cross.as_ref()?;
+    let mut text = format!("cross traffic: {} sent", grouped(cross.sent));
+    if cross.copies > 0 {
+        let _ = write!(text, " + {}", copies_of(cross.copies));
+    }
+    let _ = write!(text, " = {} through", grouped(cross.delivered));
+    for (count, word) in [(cross.discarded, "discarded"), (cross.held, "held")] {
+        if count > 0 {
+            let _ = write!(text, " + {} {word}", grouped(count));
+        }
+    }
+    Some(text)
+}
+
+/// Says what the IP headers of the delivered said of congestion, if anything:
+/// `congestion: ECT(0) 980, CE 20 (15 marked here)`.
+fn congestion(link: &LinkSummary) -> Option<String> {
+    let EcnCounters { ect0, ect1, ce, marked } = link.ecn.filter(|ecn| !ecn.are_none())?;
+    let said = [("ECT(0)", ect0), ("ECT(1)", ect1), ("CE", ce)];
+    let said = said.iter().filter(|(_, count)| *count > 0);
+    let said: Vec<String> =
+        said.map(|(name, count)| format!("{name} {}", grouped(*count))).collect();
+    let here = match marked {
+        0 => String::new(),
+        _ => format!(" ({} marked here)", grouped(marked)),
+    };
+    Some(format!("congestion: {}{here}", said.join(", ")))
 }
 
 /// Says what rules on the delivered stream discarded of it.

@@ -209,7 +209,7 @@ fn haste(rows: &[&FinishedRow]) -> Option<String> {
         links.filter_map(|link| link.discarded.get(reason)).sum()
     };
     let queue = discarded("queue_full") + discarded("queue_delay");
-    let weather = ["drop", "outage", "too_large", "batch"].map(discarded).iter().sum();
+    let weather = ["drop", "outage", "too_large", "batch", "mark"].map(discarded).iter().sum();
     (queue > weather).then(|| {
         format!(
             "Most of that is its own doing: it sends faster than the network is, and {} found the \

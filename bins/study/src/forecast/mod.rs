@@ -162,7 +162,7 @@ pub fn loss_model(rules: &[Rule], load: &Load) -> Option<LossModel> {
         }
         let whole_stream = rule.selection.flows == Probability::ALWAYS
             && rule.selection.matching.as_ref().is_none_or(|matching| {
-                matching.number == (1..=u64::MAX) && matching.flow.is_none()
+                matching.number == (1..=u64::MAX) && matching.is_of_all_flows()
             });
         // The share that such a rule meets is a mean over many flows; one stream may differ from
         // it.
@@ -181,6 +181,7 @@ pub fn loss_model(rules: &[Rule], load: &Load) -> Option<LossModel> {
 mod tests {
     use super::*;
     use crate::probe::{Pace, Spread};
+    use jostle_common::ecn::Ecn;
     use jostle_common::statistics::{Z_999, proportion_interval};
     use jostle_engine::stage::Reason;
 
@@ -191,6 +192,7 @@ mod tests {
             size: 1200,
             spread: Spread::Constant,
             flows: 1,
+            ecn: Ecn::NotEct,
         });
         Forecast::of(&profile, &Load { size: 1200, stream })
     }

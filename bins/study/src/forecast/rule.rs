@@ -2,7 +2,9 @@
 
 use super::run;
 use crate::probe::{PacketStream, Spread};
-use jostle_engine::rules::{FlowMatch, Promise, Rule, RuleKind, Traffic};
+use jostle_engine::rules::{
+    AgeMatch, FlowMatch, HostMatch, Match, Promise, Rule, RuleKind, Traffic,
+};
 use serde_json::Value;
 
 /// A rule and its effects.
@@ -13,10 +15,16 @@ pub struct RuleForecast {
     /// Its kind.
     pub kind: &'static str,
     /// The share of packets that it looks at in the long run, by `flows` and `match`; `None` if
-    /// that depends on what they hold.
+    /// that depends on what they hold, or on who comes.
     pub looks_at: Option<f64>,
-    /// The flows or connections that it looks at, if it chooses them by their numbers.
+    /// The flows or connections that it looks at, if it chooses them: by their numbers.
     pub flow: Option<FlowMatch>,
+    /// By their clients.
+    pub client: Option<HostMatch>,
+    /// By what they lead to.
+    pub target: Option<HostMatch>,
+    /// By their age.
+    pub age: Option<AgeMatch>,
     /// Its effect on those, as far as it bears on other rules.
     pub promise: Promise,
     /// Its effect on those, in half a sentence.
@@ -39,11 +47,16 @@ pub(super) fn forecast(
     let traffic = Traffic { reordered, ..traffic(size, stream) };
     let promise = kind.promise(&traffic);
     let traffic = Traffic { sd_in_order: sd_in_order(kind, &promise, stream), ..traffic };
+    let Match { flow, client, target, age, .. } =
+        rule.selection.matching.clone().unwrap_or_default();
     RuleForecast {
         key: rule.key.clone(),
         kind: kind.name(),
         looks_at: share_of(rule, size),
-        flow: rule.selection.matching.as_ref().and_then(|matching| matching.flow),
+        flow,
+        client,
+        target,
+        age,
         words: kind.words(&traffic),
         numbers: kind.numbers(&traffic),
         warnings: kind.warnings(&traffic),
@@ -63,9 +76,9 @@ fn sd_in_order(kind: &RuleKind, promise: &Promise, stream: Option<&PacketStream>
     promise.narrows.then(|| run::sd_in_order(kind, &even))
 }
 
-/// Returns the share of packets that a rule looks at; `None` if that depends on what they hold. In
-/// the long run: of the first packets nothing is left, and after the first there are only those
-/// behind.
+/// Returns the share of packets that a rule looks at; `None` if that depends on what they hold, or
+/// on who comes. In the long run: of the first packets nothing is left, and after the first there
+/// are only those behind.
 pub(super) fn share_of(rule: &Rule, size: u32) -> Option<f64> {
     let selection = &rule.selection;
     let flows = selection.flows.as_f64();
@@ -73,6 +86,12 @@ pub(super) fn share_of(rule: &Rule, size: u32) -> Option<f64> {
     if !matching.size.contains(&size) || *matching.number.end() < u64::MAX {
         return Some(0.0);
     }
-    let numbered = matching.flow.map_or(1.0, FlowMatch::share);
-    matching.bytes.is_none().then_some(flows * numbered)
+    // Nobody knows who comes; and in the long run a flow is old.
+    let of_content = matching.bytes.is_some() || matching.ecn.is_some();
+    if of_content || matching.client.is_some() || matching.target.is_some() {
+        return None;
+    }
+    let numbered = matching.flow.as_ref().map_or(1.0, FlowMatch::share);
+    let aged = matching.age.is_none_or(|age| age.until.is_none());
+    Some(if aged { flows * numbered } else { 0.0 })
 }

@@ -1,6 +1,7 @@
 //! Streams of packets in virtual time: when each comes, how large it is and whose it is.
 
 use jostle_common::chance::{Direction, DrawStream};
+use jostle_common::ecn::Ecn;
 use jostle_common::time::{Instant, nanos};
 use jostle_common::units::{BitRate, PacketRate};
 use std::time::Duration;
@@ -14,6 +15,8 @@ pub struct Arrival {
     pub size: u32,
     /// Its flow, from 1.
     pub flow: u32,
+    /// What its IP header says of congestion.
+    pub ecn: Ecn,
 }
 
 /// The rate at which packets are sent.
@@ -52,6 +55,8 @@ pub struct PacketStream {
     pub spread: Spread,
     /// Its flows, which take turns; at least 1.
     pub flows: u32,
+    /// What its IP headers say of congestion.
+    pub ecn: Ecn,
 }
 
 impl Pace {
@@ -96,7 +101,7 @@ impl PacketStream {
                 }
             };
             let flow = (index % u64::from(self.flows)) as u32 + 1;
-            Arrival { at: Instant::from_nanos(at), size: self.size, flow }
+            Arrival { at: Instant::from_nanos(at), size: self.size, flow, ecn: self.ecn }
         })
     }
 }
@@ -118,6 +123,7 @@ mod tests {
             size: 1200,
             spread,
             flows: 1,
+            ecn: Ecn::NotEct,
         }
     }
 

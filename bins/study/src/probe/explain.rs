@@ -3,7 +3,6 @@
 use super::{Arrival, packet};
 use jostle_common::time::Instant;
 use jostle_engine::link::{Drawn, Link, LinkKey, Visit};
-use jostle_engine::profile::Timeline;
 use jostle_engine::stage::{Output, Reason, Stage};
 
 /// The course of one packet.
@@ -55,17 +54,17 @@ pub struct Left {
     pub discarded: Option<Reason>,
     /// The number of its bits that were flipped.
     pub flipped_bits: u32,
+    /// True if a rule set CE.
+    pub marked: bool,
 }
 
-/// Feeds the arrivals of a stream to a link until everything of packet `number` has left it. `None`
-/// if the stream has fewer packets.
+/// Feeds the arrivals of a stream to a new link until everything of packet `number` has left it.
+/// `None` if the stream has fewer packets.
 pub fn explain(
-    key: &LinkKey,
-    timeline: &Timeline,
+    mut link: Link,
     arrivals: impl Iterator<Item = Arrival>,
     number: u64,
 ) -> Option<Explanation> {
-    let mut link = Link::new(key.clone(), timeline);
     link.watch(number);
     let mut arrival_watched = None;
     let mut left = Vec::new();
@@ -89,8 +88,8 @@ pub fn explain(
         }
         link.handle(packet(arrival));
     }
-    let Arrival { at, size, flow } = arrival_watched?;
-    let steps = link.visits().iter().map(|visit| step(key, visit)).collect();
+    let Arrival { at, size, flow, .. } = arrival_watched?;
+    let steps = link.visits().iter().map(|visit| step(link.key(), visit)).collect();
     Some(Explanation { number, flow, size, entered: at, steps, left })
 }
 
@@ -100,7 +99,8 @@ fn leave(output: &Output) -> Left {
         Output::Deliver(_) => None,
         Output::Discard(_, reason) => Some(*reason),
     };
-    Left { copy: packet.copy, at: packet.at, discarded, flipped_bits: packet.trace.flipped_bits }
+    let (flipped_bits, marked) = (packet.trace.flipped_bits, packet.marked);
+    Left { copy: packet.copy, at: packet.at, discarded, flipped_bits, marked }
 }
 
 fn step(key: &LinkKey, visit: &Visit) -> Step {
@@ -121,7 +121,8 @@ mod tests {
     use super::*;
     use crate::probe::{Pace, PacketStream, Spread, Tally, run};
     use jostle_common::chance::Direction;
-    use jostle_engine::profile::Profile;
+    use jostle_common::ecn::Ecn;
+    use jostle_engine::profile::{Profile, Timeline};
     use std::time::Duration;
 
     const RULES: &str = r#"{ "up": [
@@ -135,7 +136,8 @@ mod tests {
     fn parts() -> (LinkKey, Timeline, PacketStream) {
         let key = LinkKey { seed: 7, route: "1".into(), direction: Direction::Up };
         let pace = Pace::Packets("1000/s".parse().unwrap());
-        let stream = PacketStream { pace, size: 1200, spread: Spread::Constant, flows: 1 };
+        let (spread, ecn) = (Spread::Constant, Ecn::NotEct);
+        let stream = PacketStream { pace, size: 1200, spread, flows: 1, ecn };
         (key, Profile::from_json(RULES).unwrap().up, stream)
     }
 
@@ -151,7 +153,7 @@ mod tests {
         let (mut dropped, mut copied, mut overtaken) = (0, 0, 0);
         for number in 1..=200 {
             let arrivals = stream.arrivals(7, Direction::Up).take(200);
-            let told = explain(&key, &timeline, arrivals, number).unwrap();
+            let told = explain(Link::new(key.clone(), &timeline), arrivals, number).unwrap();
             assert_eq!(told.left, left[number as usize], "{number}");
             assert_eq!(told.steps[0].rule, "drop");
             for step in told.steps.iter().filter(|step| step.looked) {
@@ -179,6 +181,13 @@ mod tests {
     #[test]
     fn a_packet_that_never_comes_is_not_explained() {
         let (key, timeline, stream) = parts();
-        assert_eq!(explain(&key, &timeline, stream.arrivals(7, Direction::Up).take(5), 6), None);
+        assert_eq!(
+            explain(
+                Link::new(key.clone(), &timeline),
+                stream.arrivals(7, Direction::Up).take(5),
+                6
+            ),
+            None
+        );
     }
 }

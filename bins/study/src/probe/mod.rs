@@ -6,6 +6,7 @@
 //!
 //! ```
 //! use jostle_common::chance::Direction;
+//! use jostle_common::ecn::Ecn;
 //! use jostle_engine::profile::Profile;
 //! use jostle_engine::link::{Link, LinkKey};
 //! use jostle_study::probe::{Pace, Spread, PacketStream, Tally, run};
@@ -16,7 +17,8 @@
 //! )?;
 //! let key = LinkKey { seed: 7, route: "1".into(), direction: Direction::Up };
 //! let pace = Pace::Packets("1000/s".parse()?);
-//! let stream = PacketStream { pace, size: 1200, spread: Spread::Constant, flows: 1 };
+//! let (spread, ecn) = (Spread::Constant, Ecn::NotEct);
+//! let stream = PacketStream { pace, size: 1200, spread, flows: 1, ecn };
 //! let mut link = Link::new(key, &profile.up);
 //! let mut tally = Tally::new(false, Duration::from_millis(1));
 //! run(&mut link, stream.arrivals(7, Direction::Up).take(1000), &mut tally, |_, _| {});
@@ -83,5 +85,6 @@ pub fn run(
 
 fn packet(arrival: Arrival) -> Packet {
     let size = arrival.size.min(SIZE_MAX) as usize;
-    Packet::new(arrival.flow, arrival.at, Body::Data(Bytes::from_static(&ZEROS[..size])))
+    let body = Body::Data(Bytes::from_static(&ZEROS[..size]));
+    Packet { ecn: arrival.ecn, ..Packet::new(arrival.flow, arrival.at, body) }
 }

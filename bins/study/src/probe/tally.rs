@@ -238,6 +238,7 @@ mod tests {
     use super::*;
     use crate::probe::{Pace, PacketStream, Spread, run};
     use jostle_common::chance::Direction;
+    use jostle_common::ecn::Ecn;
     use jostle_engine::link::{Link, LinkKey};
     use jostle_engine::profile::Profile;
 
@@ -247,7 +248,8 @@ mod tests {
             Profile::from_json(r#"{ "up": [ { "rule": "drop", "every": 2 } ] }"#).unwrap();
         let key = LinkKey { seed: 7, route: "1".into(), direction: Direction::Up };
         let pace = Pace::Packets("1000/s".parse().unwrap());
-        let stream = PacketStream { pace, size: 100, spread: Spread::Constant, flows: 1 };
+        let (spread, ecn) = (Spread::Constant, Ecn::NotEct);
+        let stream = PacketStream { pace, size: 100, spread, flows: 1, ecn };
         let mut tally = Tally::new(false, Duration::from_millis(1));
         let arrivals = stream.arrivals(7, Direction::Up).take(100_000);
         run(&mut Link::new(key, &profile.up), arrivals, &mut tally, |_, _| {});

@@ -7,7 +7,7 @@ use jostle_common::chance::Direction;
 use jostle_common::statistics::{Z_999, proportion_interval};
 use jostle_common::time::Instant;
 use jostle_engine::counters::Counters;
-use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::link::Link;
 use jostle_engine::profile::Profile;
 use jostle_engine::stage::{Output, Reason};
 use serde_json::Value;
@@ -45,17 +45,16 @@ pub(super) struct SimulatedLink {
 }
 
 impl SimulatedLink {
-    /// Sends packets through the rules of one direction.
+    /// Sends packets through a new link with the rules that `profile` has in its direction.
     pub(super) fn run(
-        key: &LinkKey,
+        mut link: Link,
         profile: &Profile,
         stream: &StreamArgs,
         arrivals: impl Iterator<Item = Arrival>,
         mut observe: impl FnMut(&Link, &Output),
     ) -> Self {
-        let timeline = profile.timeline(key.direction);
-        let copies = timeline.makes_copies();
-        let mut link = Link::new(key.clone(), timeline);
+        let direction = link.key().direction;
+        let copies = link.makes_copies();
         // Both directions keep the same time, whichever packet comes first.
         link.begin(Instant::START);
         let mut tally = Tally::new(copies, stream.duration() / COURSE_BINS);
@@ -73,13 +72,13 @@ impl SimulatedLink {
         let counters = *link.counters();
         // Queues that overflow lose what no formula here says.
         let queues = counters.discarded(Reason::QueueFull) + counters.discarded(Reason::QueueDelay);
-        let expected = expected(profile, key.direction, stream).filter(|_| queues == 0);
+        let expected = expected(profile, direction, stream).filter(|_| queues == 0);
         let reasons = Reason::ALL
             .into_iter()
             .map(|reason| (reason.name().to_owned(), counters.discarded(reason)))
             .filter(|(_, times)| *times > 0)
             .collect();
-        let (direction, chosen) = (key.direction, chosen.collect());
+        let chosen = chosen.collect();
         Self { direction, counters, reasons, chosen, expected, tally }
     }
 

@@ -5,10 +5,11 @@ use super::{page, report};
 use crate::probe::{Seen, Tally, replay};
 use anyhow::Context as _;
 use jostle_common::chance::Direction;
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_common::words::{count, time};
 use jostle_console::exit::Usage;
-use jostle_engine::counters::Counters;
+use jostle_engine::counters::{Counters, EcnCounters};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -45,6 +46,22 @@ struct Event {
     lateness: Option<f64>,
     #[serde(default)]
     flipped_bits: u32,
+    #[serde(default)]
+    ecn: Ecn,
+    #[serde(default)]
+    marked: bool,
+}
+
+/// A line of the log that is about something else than a packet, and is not drawn.
+#[derive(Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum OtherEvent {
+    /// A flow leaves from a fresh socket.
+    Rebind {},
+}
+
+fn is_other(line: &[u8]) -> bool {
+    serde_json::from_slice::<OtherEvent>(line).is_ok()
 }
 
 /// What was seen of one direction of a route.
@@ -54,6 +71,7 @@ struct LinkLog {
     chosen: BTreeMap<String, u64>,
     reasons: BTreeMap<String, u64>,
     corrupted: u64,
+    ecn: EcnCounters,
 }
 
 /// The logs of all routes: by name and transport, up and down.
@@ -82,7 +100,7 @@ pub(crate) fn is_event_log(path: &Path) -> bool {
     }
     let mut line = Vec::new();
     let read = BufReader::new(file).take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
-    read.is_ok() && serde_json::from_slice::<Event>(&line).is_ok()
+    read.is_ok() && (serde_json::from_slice::<Event>(&line).is_ok() || is_other(&line))
 }
 
 impl LiveRun {
@@ -107,6 +125,7 @@ impl LiveRun {
                 // The log of a run that goes on may end within a line.
                 Err(error) if error.is_eof() && line.last() != Some(&b'\n') => break,
                 Err(_) if line.trim_ascii().is_empty() => {}
+                Err(_) if is_other(&line) => {}
                 Err(error) => {
                     return Err(Usage::error(format!(
                         "{name}:{number}: this is no event of a log: {error}; give a file that \
@@ -148,6 +167,9 @@ impl RunLog {
         }
         let is_delivered = event.fate == "delivered";
         link.corrupted += u64::from(is_delivered && event.flipped_bits > 0);
+        if is_delivered {
+            link.ecn.add(event.ecn, event.marked);
+        }
         if self.events > EVENTS_MAX {
             self.left_out += 1;
             return;
@@ -208,7 +230,7 @@ impl LinkLog {
         let mut tally = Tally::new(copies, resolution);
         replay(self.seen, &mut tally);
         let mut counters = Counters::default();
-        counters.corrupted = self.corrupted;
+        (counters.corrupted, counters.ecn) = (self.corrupted, self.ecn);
         SimulatedLink {
             direction,
             tally,
@@ -236,7 +258,8 @@ mod tests {
 
     const LOG: &str = r#"{"t":0.010,"route":"1","protocol":"udp","direction":"up","packet":1,"copy":0,"flow":1,"size":100,"fate":"delivered","rules":["delay"],"delay":0.01,"lateness":0.0001}
 {"t":0.011,"route":"1","protocol":"udp","direction":"up","packet":2,"copy":0,"flow":1,"size":100,"fate":"discarded","reason":"drop","rules":["drop"],"delay":0.0,"lateness":0.0}
-{"t":0.030,"route":"1","protocol":"udp","direction":"up","packet":3,"copy":0,"flow":1,"size":100,"fate":"delivered","rules":["delay"],"delay":0.01,"lateness":0.0,"flipped_bits":2}
+{"t":0.020000000,"event":"rebind","route":"1","protocol":"udp","flow":1,"rule":"rebind","from":"127.0.0.1:7","to":"127.0.0.1:8","old":"drop"}
+{"t":0.030,"route":"1","protocol":"udp","direction":"up","packet":3,"copy":0,"flow":1,"size":100,"fate":"delivered","rules":["delay"],"delay":0.01,"lateness":0.0,"flipped_bits":2,"ecn":"ce","marked":true}
 {"t":0.031,"route":"1","protocol":"udp","direction":"up","packet":0,"copy":0,"flow":0,"size":100,"fate":"discarded","reason":"no_room","rules":[]}
 {"t":0.040,"route":"1","protocol":"udp","direction":"down","packet":1,"copy":0,"flow":1,"size":50,"fate":"delivered","rules":[],"delay":0.0,"lateness":0.0}
 "#;
@@ -255,7 +278,7 @@ mod tests {
         let [run] = live.runs.as_slice() else { panic!("one route") };
         let [up, down] = run.directions.as_slice() else { panic!("two directions") };
         assert_eq!((up.tally.entered(), up.tally.runs().lost(), down.tally.entered()), (3, 1, 1));
-        assert_eq!(up.counters.corrupted, 1);
+        assert_eq!((up.counters.corrupted, up.counters.ecn.marked), (1, 1));
         assert_eq!(up.reasons, [("drop".to_owned(), 1), ("no_room".to_owned(), 1)]);
         let page = live.page();
         assert!(page.contains("Delay of packets") && page.contains("discarded: no_room"));
@@ -268,7 +291,7 @@ mod tests {
         assert_eq!(drawn(&LOG[..LOG.len() - 20]).unwrap().runs.len(), 1);
         let broken = format!("{LOG}{{\"ok\":true}}\n");
         let Err(error) = drawn(&broken) else { panic!("it is no event") };
-        assert!(error.is::<Usage>() && error.to_string().contains(":6: this is no event"));
+        assert!(error.is::<Usage>() && error.to_string().contains(":7: this is no event"));
     }
 
     #[test]

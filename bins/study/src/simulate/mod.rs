@@ -12,24 +12,30 @@ pub(crate) use live::{LiveRun, is_event_log};
 
 use crate::forecast::{SeenDelays, Warning, narrowed};
 use crate::profiles;
-use crate::weather::Weather;
+use crate::weather::ChosenWeather;
 use anyhow::Context;
 use capture::Reading;
 use clap::{Args, ValueEnum};
 use finished::{Simulated, SimulatedLink};
 use jostle_common::chance::{Direction, fresh_seed};
 use jostle_common::clock::Clock;
+use jostle_common::time::Instant;
 use jostle_common::units::parse_seed;
 use jostle_console::exit::Usage;
 use jostle_console::terminal::{self, line};
-use jostle_engine::link::LinkKey;
-use jostle_engine::profile::Profile;
+use jostle_engine::flow::FlowFacts;
+use jostle_engine::link::{Link, LinkKey};
+use jostle_engine::profile::{Profile, Rule};
+use jostle_engine::route::{HostPort, parse_upstream};
+use jostle_engine::rules::Match;
 use jostle_proxy::write_event;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use stream::StreamArgs;
 
 /// Send a described stream through a profile in virtual time, and count what happens
@@ -50,7 +56,7 @@ pub struct SimulateArgs {
     #[command(flatten)]
     stream: StreamArgs,
     #[command(flatten)]
-    weather: Weather,
+    weather: ChosenWeather,
     /// Which way the packets go
     #[arg(long, value_enum, default_value = "both", help_heading = "The run")]
     direction: SimulatedWay,
@@ -60,6 +66,12 @@ pub struct SimulateArgs {
     /// Draw as the proxy's route of this name does; routes of a command line are called 1, 2 …
     #[arg(long, value_name = "NAME", default_value = "1", help_heading = "The run")]
     route: String,
+    /// The client that all flows have, for rules that choose by it
+    #[arg(long, value_name = "ADDRESS[:PORT]", help_heading = "The run")]
+    client: Option<AddressPort>,
+    /// What all flows lead to, for rules that choose by it
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_upstream, help_heading = "The run")]
+    target: Option<HostPort>,
     /// Explain what happens to the packet of this number, rule by rule, instead of counting
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..),
         conflicts_with = "events", help_heading = "The run")]
@@ -77,6 +89,22 @@ pub struct SimulateArgs {
 
 /// The columns of what is said on stderr, as `profile check` has them.
 const WIDTH: usize = 100;
+
+/// An address, and a port if one is given.
+#[derive(Clone, Copy, Debug)]
+struct AddressPort(SocketAddr);
+
+impl FromStr for AddressPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let alone = || text.parse().map(|address: IpAddr| SocketAddr::new(address, 0));
+        text.parse()
+            .or_else(|_| alone())
+            .map(Self)
+            .map_err(|_| format!("\"{text}\" is no address; write 127.0.0.2 or 127.0.0.2:5000"))
+    }
+}
 
 /// The direction of packets.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -126,7 +154,7 @@ impl SimulateArgs {
             let (arrivals, read) = self.stream.arrivals(seed, direction)?;
             let mut failure = None;
             let finished = SimulatedLink::run(
-                &self.key(seed, direction),
+                self.link(&profile, seed, direction),
                 &profile,
                 &self.stream,
                 arrivals,
@@ -166,7 +194,8 @@ impl SimulateArgs {
             route: self.route.clone(),
             directions,
         };
-        let warnings = self.warnings(&profile, &simulated.directions);
+        let mut warnings = self.warnings(&profile, &simulated.directions);
+        warnings.extend(self.who_is_missing(&profile));
         if let Some(path) = &self.html {
             std::fs::write(path, page::draw(&simulated))
                 .with_context(|| format!("cannot write {}", path.display()))?;
@@ -247,8 +276,39 @@ impl SimulateArgs {
         }
     }
 
-    fn key(&self, seed: u64, direction: Direction) -> LinkKey {
-        LinkKey { seed, route: self.route.clone(), direction }
+    /// Returns the link of a direction, whose flows have the client and the target that are given.
+    fn link(&self, profile: &Profile, seed: u64, direction: Direction) -> Link {
+        let key = LinkKey { seed, route: self.route.clone(), direction };
+        let mut link = Link::new(key, profile.timeline(direction));
+        if self.client.is_some() || self.target.is_some() {
+            let mut facts = FlowFacts::since(Instant::START);
+            if let Some(AddressPort(client)) = self.client {
+                facts = facts.with_client(client);
+            }
+            if let Some(HostPort { host, port }) = &self.target {
+                facts = facts.with_target(host, *port);
+            }
+            link.assume(facts);
+        }
+        link
+    }
+
+    /// Returns the warning that a rule chooses by what no packet here has.
+    fn who_is_missing(&self, profile: &Profile) -> Option<Warning> {
+        let misses = |rule: &&Rule| {
+            let matching = rule.selection.matching.as_ref();
+            let asks = |of: fn(&Match) -> bool| matching.is_some_and(of);
+            self.client.is_none() && asks(|matching| matching.client.is_some())
+                || self.target.is_none() && asks(|matching| matching.target.is_some())
+        };
+        self.directions().into_iter().find_map(|direction| {
+            let rule = profile.timeline(direction).enabled_rules().find(misses)?;
+            let problem = "it chooses by client or target, and the packets of a simulation have none \
+                           of their own, so it looks at none; add --client 127.0.0.2 or --target \
+                           example.org:443, which all flows then have";
+            let place = format!("{direction}, {}", rule.key);
+            Some(Warning { place, problem: problem.to_owned() })
+        })
     }
 
     fn explain(&self, profile: &Profile, seed: u64, number: u64) -> anyhow::Result<ExitCode> {
@@ -256,9 +316,8 @@ impl SimulateArgs {
         let mut reading: Option<Reading> = None;
         for direction in self.directions() {
             let (arrivals, read) = self.stream.arrivals(seed, direction)?;
-            let timeline = profile.timeline(direction);
-            let explanation =
-                crate::probe::explain(&self.key(seed, direction), timeline, arrivals, number);
+            let link = self.link(profile, seed, direction);
+            let explanation = crate::probe::explain(link, arrivals, number);
             told.extend(explanation.map(|one| (direction, one)));
             reading = read;
         }

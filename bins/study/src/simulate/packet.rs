@@ -58,6 +58,8 @@ fn verdict(step: &Step) -> String {
     let waited = step.went_on.map(|at| at.since(step.arrived).as_secs_f64());
     match (step.kind, step.chosen, waited) {
         ("drop", true, _) => "lost".to_owned(),
+        ("mark", true, None) => "lost: its sender takes no marks".to_owned(),
+        ("mark", true, _) => "marked".to_owned(),
         ("size", true, _) => "lost: too large".to_owned(),
         ("outage", true, None) => "lost: the link is cut".to_owned(),
         ("rate", _, None) => "lost: no room in the queue".to_owned(),
@@ -86,7 +88,8 @@ fn leaves(left: &Left, entered: Instant) -> String {
                 0 => String::new(),
                 bits => format!(", with {bits} flipped bits"),
             };
-            format!("{who}delivered at {} s, {after} after it came{damage}", left.at)
+            let marked = if left.marked { ", marked CE" } else { "" };
+            format!("{who}delivered at {} s, {after} after it came{damage}{marked}", left.at)
         }
     }
 }
@@ -123,6 +126,7 @@ fn step_json(step: &Step) -> Value {
 fn left_json(left: &Left) -> Value {
     json!({
         "copy": left.copy, "at": left.at.as_secs_f64(), "flipped_bits": left.flipped_bits,
+        "marked": left.marked,
         "fate": if left.discarded.is_some() { "discarded" } else { "delivered" },
         "reason": left.discarded.map(jostle_engine::stage::Reason::name),
     })

@@ -114,6 +114,8 @@ pub(super) fn rows(directions: &[SimulatedLink]) -> Vec<(String, Vec<String>)> {
     row("  furthest, packets", &|one| some(one.tally.reordering().extent_max()));
     row("duplicates", &|one| some(one.tally.duplicates()));
     row("damaged", &|one| some(one.counters.corrupted));
+    row("said CE", &|one| some(one.counters.ecn.ce));
+    row("  marked here", &|one| some(one.counters.ecn.marked));
     row("throughput, mean", &|one| {
         throughput(one.tally.seconds()).map(|[_, mean, _]| rate(mean as u64))
     });
@@ -202,7 +204,8 @@ fn direction(one: &SimulatedLink) -> Value {
     };
     json!({
         "in": counters.entered, "copies": counters.copies, "delivered": counters.delivered,
-        "discarded": discarded, "corrupted": counters.corrupted, "held": counters.held,
+        "discarded": discarded, "corrupted": counters.corrupted, "ecn": counters.ecn,
+        "held": counters.held,
         "flipped_bits": tally.flipped_bits(),
         "in_bytes": tally.entered_bytes(), "delivered_bytes": tally.delivered_bytes(),
         "loss": {

@@ -4,6 +4,7 @@ use super::capture::{self, Reading};
 use crate::probe::{Arrival, Pace, PacketStream, SIZE_MAX, Spread};
 use clap::{Args, ValueEnum};
 use jostle_common::chance::Direction;
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_common::units::{BitRate, ByteSize, PacketRate, Span, parse_seconds};
 use jostle_console::exit::Usage;
@@ -40,10 +41,13 @@ pub(super) struct StreamArgs {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=FLOWS_MAX),
         default_value = "1", help_heading = "The stream")]
     flows: u32,
+    /// What the IP headers say of congestion: not-ect, ect0, ect1 (L4S) or ce
+    #[arg(long, value_name = "ECN", default_value = "not-ect", help_heading = "The stream")]
+    ecn: Ecn,
     /// Take times and sizes from a capture (pcap or pcapng, plain or .gz): up is what the first speaker of each
     /// flow sent
     #[arg(long, value_name = "FILE",
-        conflicts_with_all = ["send", "size", "arrivals", "on", "off", "flows"],
+        conflicts_with_all = ["send", "size", "arrivals", "on", "off", "flows", "ecn"],
         help_heading = "The stream")]
     pcap: Option<PathBuf>,
     /// Send for so long: 60s unless --count or --pcap says otherwise
@@ -116,7 +120,8 @@ impl StreamArgs {
                 off: self.off.unwrap_or(TURN_DEFAULT).0,
             },
         };
-        let stream = PacketStream { pace: self.send, size: self.size, spread, flows: self.flows };
+        let (pace, size) = (self.send, self.size);
+        let stream = PacketStream { pace, size, spread, flows: self.flows, ecn: self.ecn };
         self.pcap.is_none().then_some(stream)
     }
 
@@ -180,8 +185,10 @@ impl StreamArgs {
         };
         let flows =
             if stream.flows > 1 { format!(", in {} flows", stream.flows) } else { String::new() };
+        let ecn =
+            if self.ecn.takes_marks() { format!(", {} in IP", self.ecn) } else { String::new() };
         format!(
-            "of {} bytes at {pace}{spread}{flows}",
+            "of {} bytes at {pace}{spread}{flows}{ecn}",
             jostle_common::words::grouped(u64::from(stream.size))
         )
     }
@@ -199,7 +206,7 @@ impl StreamArgs {
         json!({
             "send": pace_words(stream.pace), "size": stream.size,
             "arrivals": arrivals, "on": on, "off": off,
-            "flows": stream.flows, "for": self.length().map(Span), "count": self.count,
+            "flows": stream.flows, "ecn": stream.ecn, "for": self.length().map(Span), "count": self.count,
         })
     }
 }

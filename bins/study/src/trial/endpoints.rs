@@ -3,6 +3,7 @@
 
 use super::Trial;
 use bytes::Bytes;
+use jostle_common::ecn::Ecn;
 use jostle_endpoints::protocol::{file, messages, ping, saw};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -46,6 +47,7 @@ impl Trial {
             retries: 0,
             timing: self.timeout(),
             deadline: None,
+            ecn: Ecn::NotEct,
             tell: false,
         }
     }

@@ -27,7 +27,7 @@ impl Trial {
             name: ROUTE.to_owned(),
             transport: self.job.transport(),
             listen: HostPort { host: server.ip().to_string(), port: 0 },
-            upstream: HostPort { host: server.ip().to_string(), port: server.port() },
+            destination: HostPort { host: server.ip().to_string(), port: server.port() }.into(),
             profile: self.weather()?,
             seed: Some(self.seed),
             paired: None,

@@ -26,12 +26,14 @@ use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_endpoints::protocol::Endpoint;
 use jostle_engine::counters::Counters;
+use jostle_engine::flow::FlowFacts;
 use jostle_engine::link::Link;
 use jostle_engine::packet::{Body, Packet};
 use jostle_engine::profile::Profile;
 use jostle_engine::stage::{Output, Stage};
 use run::World;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(test)]
@@ -97,6 +99,15 @@ impl Outcome {
     }
 }
 
+/// The number of the only flow.
+const FLOW: u32 = 1;
+
+/// Returns what rules may know of the only flow, or connection, of a run.
+fn facts(since: Instant) -> Arc<FlowFacts> {
+    let facts = FlowFacts::since(since).with_client(CLIENT);
+    Arc::new(facts.with_target(&SERVER.ip().to_string(), SERVER.port()))
+}
+
 /// Two endpoints and the two links between them.
 pub struct Simulation<'a> {
     client: &'a mut dyn Endpoint,
@@ -136,8 +147,12 @@ impl<'a> Simulation<'a> {
             let Output::Deliver(packet) = output else { continue };
             let Body::Data(datagram) = packet.body else { continue };
             match direction {
-                Direction::Up => self.server.handle(packet.at, CLIENT, &datagram),
-                Direction::Down => self.client.handle(packet.at, SERVER, &datagram),
+                Direction::Up => {
+                    self.server.handle_marked(packet.at, CLIENT, packet.ecn, &datagram);
+                }
+                Direction::Down => {
+                    self.client.handle_marked(packet.at, SERVER, packet.ecn, &datagram);
+                }
             }
         }
         any
@@ -150,9 +165,14 @@ impl<'a> Simulation<'a> {
             Direction::Down => &mut self.server,
         };
         let Some(transmit) = endpoint.poll(now) else { return false };
-        // The phases of both directions begin with the first datagram of either.
+        // The flow, and the phases of both directions, begin with the first datagram of either.
+        if self.links[0].facts(FLOW).is_none() {
+            let facts = facts(now);
+            self.links.iter_mut().for_each(|link| link.tell(now, FLOW, &facts));
+        }
         self.links.iter_mut().for_each(|link| link.begin(now));
-        self.links[direction.index()].handle(Packet::new(1, now, Body::Data(transmit.payload)));
+        let packet = Packet::new(FLOW, now, Body::Data(transmit.payload));
+        self.links[direction.index()].handle(Packet { ecn: transmit.ecn, ..packet });
         true
     }
 }

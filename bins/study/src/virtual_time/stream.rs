@@ -68,7 +68,7 @@ impl<'a> StreamSimulation<'a> {
         route: &str,
     ) -> Self {
         let mut carrier = Carrier::new(profile, mode, seed, route, Memory::default());
-        carrier.open(Instant::START, ID);
+        carrier.open_known(Instant::START, ID, &super::facts(Instant::START));
         Self {
             ends: [client, server],
             ended: [false; 2],

@@ -97,7 +97,10 @@ pub(super) fn to_json(flow: &FlowState) -> Value {
         "id": flow.id.number,
         "protocol": flow.id.transport.name(),
         "client": flow.client.to_string(),
+        "target": flow.target.as_ref().map(ToString::to_string),
         "upstream": flow.upstream.map(|address| address.to_string()),
+        "local": flow.local.map(|address| address.to_string()),
+        "rebinds": flow.rebinds,
         "age_s": thousandths(flow.age, 1),
         "idle_s": thousandths(flow.idle, 1),
         "up": direction(Direction::Up),
@@ -121,7 +124,10 @@ mod tests {
         FlowState {
             id: FlowId { number, transport },
             client: ([127, 0, 0, 1], 7).into(),
+            target: None,
             upstream: None,
+            local: Some(([127, 0, 0, 1], 8).into()),
+            rebinds: 2,
             age: Duration::from_micros(1_234_567),
             idle: Duration::from_micros(500),
             counts: Default::default(),
@@ -190,6 +196,8 @@ mod tests {
         assert_eq!(written["idle_s"], 0.001);
         assert_eq!(written["rtt_ms"], 12.346);
         assert_eq!(written["upstream"], Value::Null);
+        assert_eq!(written["local"], "127.0.0.1:8");
+        assert_eq!(written["rebinds"], 2);
         assert_eq!(written["id"], 3);
         assert_eq!(written["protocol"], "tcp");
     }

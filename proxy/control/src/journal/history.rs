@@ -263,7 +263,12 @@ impl<'a> Reader<'a> {
         if let Some(fields) = value.as_object_mut() {
             // The API takes any text for these; what is no address leads nowhere.
             let text = |value: &Value| value.as_str().map(str::to_owned).unwrap_or_default();
-            if fields.get("upstream").is_none_or(|one| parse_upstream(&text(one)).is_err()) {
+            let listen = fields.get("listen").map(text).unwrap_or_default();
+            let is_asked =
+                parse_listen(&listen).is_ok_and(|(scheme, _)| scheme.forward().is_some());
+            if !is_asked
+                && fields.get("upstream").is_none_or(|one| parse_upstream(&text(one)).is_err())
+            {
                 fields.insert("upstream".into(), "nowhere.invalid:9".into());
             }
             if fields.get("listen").is_none_or(|one| parse_listen(&text(one)).is_err()) {

@@ -202,7 +202,7 @@ impl Keeper {
             What::Proxy { origin, deed, name, revision, began, route } => {
                 named = name;
                 let name = &named;
-                let route = route.map(|route| route.to_value());
+                let route = route.map(|route| route.to_public_value());
                 match &route {
                     Some(route) => self.texts.set(name, route.clone()),
                     None => self.texts.remove(name),
@@ -223,7 +223,7 @@ impl Keeper {
     fn all(&mut self, routes: &[Route]) -> Value {
         self.texts.clear();
         let sorted: BTreeMap<&str, Value> =
-            routes.iter().map(|route| (route.name.as_str(), route.to_value())).collect();
+            routes.iter().map(|route| (route.name.as_str(), route.to_public_value())).collect();
         sorted.iter().for_each(|(name, route)| self.texts.set(name, route.clone()));
         json!({ "seed": self.seed, "proxies": sorted.into_values().collect::<Value>() })
     }

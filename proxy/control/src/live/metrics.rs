@@ -80,8 +80,8 @@ impl Scrape {
     fn new(snapshot: Snapshot, registry: &Registry, live: &Live) -> Self {
         let table = registry.open(Origin::Api);
         let proxies = table.iter();
-        let proxies = proxies
-            .map(|(name, entry)| [name.into(), entry.listen.clone(), entry.upstream.clone()]);
+        let proxies =
+            proxies.map(|(name, entry)| [name.into(), entry.listen.clone(), entry.leads_to()]);
         Self {
             snapshot,
             proxies: proxies.collect(),
@@ -169,6 +169,19 @@ impl Scrape {
                 self.links().map(|(link, _)| (labels(link), count(link))),
             )?;
         }
+        let ecn = || self.links().filter_map(|(link, _)| Some((link, link.ecn?)));
+        let said = ecn().flat_map(|(link, ecn)| {
+            [("ect0", ecn.ect0), ("ect1", ecn.ect1), ("ce", ecn.ce)].map(|(said, count)| {
+                let mut labels = labels(link);
+                labels.push(("ecn", said));
+                (labels, count)
+            })
+        });
+        let help = "Delivered packets by what their IP headers said of congestion.";
+        families.counter("jostle_packets_ecn", help, said)?;
+        let marked = ecn().map(|(link, ecn)| (labels(link), ecn.marked));
+        let help = "Delivered packets on which rules set CE.";
+        families.counter("jostle_packets_marked", help, marked)?;
         let missed =
             self.links().filter_map(|(link, _)| Some((labels(link), link.missed_by_kernel?)));
         let help = "Datagrams that the system dropped before they could be read.";
@@ -213,10 +226,19 @@ impl Scrape {
         families.gauge("jostle_connections_open", help, of("connections_open"))?;
         let help = "Times that clients were left in the backlog for want of descriptors.";
         families.counter("jostle_accept_paused", help, of("accept_paused"))?;
+        let help = "Listening sockets that leave clients in the backlog now.";
+        families.gauge("jostle_accept_paused_now", help, of("accept_paused_now"))?;
         let help = "Sides of connections that are not read as their bytes have no room.";
         families.gauge("jostle_connection_sides_waiting", help, of("waiting"))?;
-        let apart =
-            ["flows", "flows_open", "connections", "connections_open", "accept_paused", "waiting"];
+        let apart = [
+            "flows",
+            "flows_open",
+            "connections",
+            "connections_open",
+            "accept_paused",
+            "accept_paused_now",
+            "waiting",
+        ];
         let others = self.snapshot.summary.sockets.iter().flat_map(|sockets| {
             let counts = sockets.counts.iter().filter(|(name, _)| !apart.contains(name));
             counts.map(|(name, count)| {

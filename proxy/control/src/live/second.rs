@@ -46,6 +46,8 @@ struct Way {
     /// Only what happened.
     discarded: BTreeMap<&'static str, u64>,
     corrupted: u64,
+    /// Delivered packets on which rules set CE.
+    marked: u64,
     copies: u64,
     delay_ms: Option<Delay>,
     /// Packets that are inside now.
@@ -168,6 +170,7 @@ impl Way {
         self.bytes_in += since(|link| link.bytes_in);
         self.bytes_out += since(|link| link.bytes_out);
         self.corrupted += since(|link| link.corrupted);
+        self.marked += since(|link| link.ecn.map_or(0, |ecn| ecn.marked));
         self.copies += since(|link| link.copies);
         self.held += now.held;
         for (reason, count) in &now.discarded {

@@ -26,7 +26,10 @@ fn proxy(name: &str, entry: &Entry) -> Value {
     put("listen", entry.listen.as_str().into());
     put("upstream", entry.upstream.as_str().into());
     put("enabled", entry.is_enabled().into());
-    put("protocol", route.transport.scheme().into());
+    put("protocol", route.scheme().name().into());
+    for (key, value) in entry.asked_for() {
+        put(key, value);
+    }
     let mode = Some(route.tcp).filter(|_| route.transport.has_tcp());
     put("tcp", mode.map(TcpMode::name).into());
     if let Some(TcpMode::Raw(unit)) = mode {

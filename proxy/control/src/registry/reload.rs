@@ -18,7 +18,8 @@ use std::time::Duration;
 /// How often a plan is made anew because the table changed while its names were looked up.
 const PLANS_MAX: usize = 5;
 
-/// How often an address that is still taken is tried for again when a step is undone.
+/// How often an address that is still taken is tried for again when a step is undone, or when a
+/// route has stepped aside.
 const UNDO_TRIES: u32 = 200;
 
 /// The time between.
@@ -176,6 +177,8 @@ impl Table<'_> {
         done: &mut Vec<Done>,
         drain: Duration,
     ) -> Result<(), OrderError> {
+        // An address that was left by stepping aside may be taken for a few turns of the loop yet.
+        let mut tries = 0..0;
         while !coming.is_empty() {
             let (before, mut refused) = (coming.len(), None);
             for one in std::mem::take(&mut coming) {
@@ -188,7 +191,14 @@ impl Table<'_> {
                     Err(error) => return Err(error),
                 }
             }
-            let Some(refused) = refused.filter(|_| coming.len() == before) else { continue };
+            let Some(refused) = refused.filter(|_| coming.len() == before) else {
+                tries = 0..0;
+                continue;
+            };
+            if tries.next().is_some() {
+                std::thread::park_timeout(UNDO_PAUSE);
+                continue;
+            }
             let pair = coming.iter().enumerate().find_map(|(place, one)| {
                 let route = one.route.as_ref()?.route();
                 let new = one.before.is_none();
@@ -199,11 +209,48 @@ impl Table<'_> {
                 };
                 Some((place, leaving.iter().position(is_there)?))
             });
-            let Some((place, leaves)) = pair else { return Err(refused) };
-            let (new, old) = (coming.swap_remove(place), leaving.swap_remove(leaves));
-            done.push(self.succeed(new, old, drain)?);
+            if let Some((place, leaves)) = pair {
+                let (new, old) = (coming.swap_remove(place), leaving.swap_remove(leaves));
+                done.push(self.succeed(new, old, drain)?);
+                continue;
+            }
+            let stands_in_the_way = |one: &Prepared| {
+                let wanted =
+                    |other: &Prepared| other.route.as_ref().map(|route| route.route().listen.port);
+                let bound = one.before.as_ref().and_then(|(entry, _)| entry.bound);
+                bound.is_some_and(|bound| {
+                    let port = Some(bound.port());
+                    coming.iter().any(|other| !std::ptr::eq(one, other) && wanted(other) == port)
+                })
+            };
+            let Some(place) = coming.iter().position(stands_in_the_way) else {
+                return Err(refused);
+            };
+            let one = coming.remove(place);
+            coming.push(self.step_aside(one, done, drain)?);
+            tries = 0..UNDO_TRIES;
         }
         Ok(())
+    }
+
+    /// Lets a route wait on another port, as routes that exchange theirs wait for each other. Its
+    /// connections go on. Returns the step that leads from there to where it belongs.
+    fn step_aside(
+        &mut self,
+        one: Prepared,
+        done: &mut Vec<Done>,
+        drain: Duration,
+    ) -> Result<Prepared, OrderError> {
+        let Prepared { step, route, before } = one;
+        let (entry, back) = before.expect("only a route that listens stands in the way");
+        let id = entry.id.expect("it listens");
+        let aside = back.aside();
+        let Carried { outcome: (state, _), .. } =
+            self.control.replace_prepared(id, &aside, drain)?;
+        let waits = Entry { id: Some(state.id), bound: None, ..entry.clone() };
+        let name = entry.route.name.clone();
+        done.push(Done { tell: Vec::new(), new: name, before: Some((entry, back)) });
+        Ok(Prepared { step, route, before: Some((waits, aside)) })
     }
 
     /// Adds a route, or puts it in the place of the one of its name.

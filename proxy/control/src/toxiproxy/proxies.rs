@@ -1,14 +1,14 @@
 //! Creating, changing and removing proxies, as Toxiproxy does.
 
 use super::answer::Refusal;
-use super::asked::Asked;
+use super::asked::{Asked, has_no_upstream};
 use super::body::Fields;
 use super::listen::is_same;
 use super::looked_up::LookedUp;
 use super::toxics;
 use crate::registry::{Entry, Table};
 use axum::http::StatusCode;
-use jostle_engine::route::{Route, TcpMode, Transports, go_json};
+use jostle_engine::route::{Route, Scheme, TcpMode, Transports, go_json};
 use jostle_proxy::{OrderError, StartError};
 use serde_json::Value;
 use std::io;
@@ -26,8 +26,12 @@ pub(super) fn to_json(name: &str, entry: &Entry) -> String {
         toxics::list(entry)
     );
     let Route { transport, tcp, .. } = &entry.route;
-    if *transport != Transports::Tcp {
-        text += &format!(r#","protocol":"{}""#, transport.scheme());
+    let scheme = entry.route.scheme();
+    if scheme != Scheme::Plain(Transports::Tcp) {
+        text += &format!(r#","protocol":"{}""#, scheme.name());
+    }
+    for (key, value) in entry.asked_for() {
+        text += &format!(r#","{key}":{}"#, go_json::write(&value));
     }
     if transport.has_tcp() && *tcp != TcpMode::TOXIPROXY {
         text += &format!(r#","tcp":"{}""#, tcp.name());
@@ -104,6 +108,11 @@ pub(super) fn update(
     let listen = asked.listen.unwrap_or_else(|| entry.listen.clone());
     let upstream = asked.upstream.unwrap_or_else(|| entry.upstream.clone());
     let enabled = asked.enabled.unwrap_or_else(|| entry.is_enabled());
+    if let Some(forward) = entry.route.scheme().forward()
+        && !upstream.is_empty()
+    {
+        return Err(Refusal::bad(format!("upstream: {}", has_no_upstream(forward.scheme()))));
+    }
     if differs(&entry, &listen, &upstream, found) {
         if entry.is_enabled() {
             // What cannot be read changes nothing.
@@ -154,8 +163,8 @@ pub(super) fn populate(
     let mut done = Vec::new();
     for asked in list {
         let is_known = |entry: &Entry| {
-            let protocol = asked.protocol.unwrap_or(entry.route.transport);
-            protocol == entry.route.transport
+            let scheme = entry.route.scheme();
+            asked.protocol.unwrap_or(scheme) == scheme
                 && !differs(entry, &asked.listen, &asked.upstream, found)
         };
         let proxy = match table.get(&asked.name) {

@@ -4,6 +4,8 @@
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
 pub(crate) mod sse;
+#[path = "../../../tests/support/vacant.rs"]
+mod vacant;
 pub(crate) mod weather;
 
 use jostle_control::{Registry, Server, ServerSettings};
@@ -15,6 +17,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+#[allow(unused_imports, reason = "every test file uses a part of it")]
+pub(crate) use vacant::vacant_address;
 
 /// The time after which a test gives up waiting.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

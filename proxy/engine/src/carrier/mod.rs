@@ -7,6 +7,7 @@
 mod streams;
 
 use crate::delivered::{Delivered, Demand};
+use crate::flow::FlowFacts;
 use crate::link::Link;
 use crate::memory::Memory;
 use crate::profile::{Profile, Timeline};
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
+use std::sync::Arc;
 use std::time::Duration;
 use streams::Streams;
 
@@ -72,11 +74,7 @@ impl Carrier {
         if self.delivered.is_none() && !timeline.has_stream_rules() {
             return;
         }
-        for _ in 0..WORK_BEFORE_CHANGE {
-            if !self.work_behind(now) {
-                break;
-            }
-        }
+        self.work_up_to(now);
         if self.delivered.is_none() {
             let keys = Direction::BOTH.map(|direction| self.link(direction).key().clone());
             let mut delivered = Box::new(Delivered::new(keys));
@@ -90,6 +88,36 @@ impl Carrier {
             let link = if direction == Direction::Up { up } else { down };
             delivered.set_timeline(now, link, timeline, demands);
         });
+    }
+
+    /// Does what is due of the rules behind the links before these change, within bounds.
+    fn work_up_to(&mut self, now: Instant) {
+        for _ in 0..WORK_BEFORE_CHANGE {
+            if !self.work_behind(now) {
+                break;
+            }
+        }
+    }
+
+    /// Learns another fact of a connection that has opened: rules that ask for it look at the
+    /// connection from now on. One that is over is left alone.
+    pub fn tell(&mut self, now: Instant, id: u32, facts: &Arc<FlowFacts>) {
+        self.catch_up(now);
+        if self.link(Direction::Up).facts(id).is_none() {
+            return;
+        }
+        self.streams.links_mut().into_iter().for_each(|link| link.tell(now, id, facts));
+        if self.delivered.is_some() {
+            self.work_up_to(now);
+            self.with_delivered(|delivered, links, demands| {
+                delivered.learn(now, id, links, demands);
+            });
+        }
+    }
+
+    /// Notes what is known of a connection that begins.
+    fn note(&mut self, now: Instant, id: u32, facts: &Arc<FlowFacts>) {
+        self.streams.links_mut().into_iter().for_each(|link| link.tell(now, id, facts));
     }
 
     /// Returns the smoothed round-trip time of a connection, as the modelled sender has it that sent
@@ -109,9 +137,15 @@ impl Carrier {
         self.streams.drop_events(id);
     }
 
-    /// Takes in a connection, whose id is new.
+    /// Takes in a connection, whose id is new, and which begins now.
     pub fn open(&mut self, now: Instant, id: u32) {
+        self.open_known(now, id, &Arc::new(FlowFacts::since(now)));
+    }
+
+    /// Takes in a connection, whose id is new, and of which these facts are known.
+    pub fn open_known(&mut self, now: Instant, id: u32, facts: &Arc<FlowFacts>) {
         self.catch_up(now);
+        self.note(now, id, facts);
         if let Some(delivered) = &mut self.delivered {
             delivered.open(now, id, self.streams.links_mut());
         }
@@ -119,9 +153,15 @@ impl Carrier {
     }
 
     /// Takes in a connection that stands already, between two programs that go on talking: it
-    /// needs no handshake.
+    /// needs no handshake. Its age counts from now on.
     pub fn adopt(&mut self, now: Instant, id: u32) {
+        self.adopt_known(now, id, &Arc::new(FlowFacts::since(now)));
+    }
+
+    /// Takes in a connection that stands already and of which these facts are known.
+    pub fn adopt_known(&mut self, now: Instant, id: u32, facts: &Arc<FlowFacts>) {
         self.catch_up(now);
+        self.note(now, id, facts);
         if let Some(delivered) = &mut self.delivered {
             delivered.establish(now, id, self.streams.links_mut());
         }
@@ -199,6 +239,13 @@ impl Carrier {
             return Some(self.clock);
         }
         self.streams.deadline().into_iter().chain(delivered.next_work()).min()
+    }
+
+    /// Lets cross traffic go on up to `now` though nothing is under way, and returns when that is
+    /// worth doing again; `None`: there is none. Called when `poll` has nothing more.
+    pub fn keep_up(&mut self, now: Instant) -> Option<Instant> {
+        let links = self.streams.links_mut();
+        links.map(|link| link.keep_up(now)).into_iter().flatten().min()
     }
 
     /// Returns true if nothing is under way. A modelled connection has something under way as long

@@ -7,6 +7,7 @@
 
 mod chain;
 
+use crate::flow::FlowFacts;
 use crate::link::schedule::Schedule;
 use crate::link::{Link, LinkKey};
 use crate::packet::{Body, Packet};
@@ -19,6 +20,7 @@ use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The delivered streams of a route.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(crate) struct Delivered {
     connections: BTreeMap<u32, Connection>,
     /// The time at which each chain has work, the earliest first.
     due: BTreeSet<(Due, u32, Direction)>,
+    /// The times at which connections come to an age at which other rules act on them.
+    ages: BTreeSet<(Instant, u32, Direction)>,
     /// The number of things that came out of the links and had to wait for earlier work.
     arrivals: u64,
     events: VecDeque<Event>,
@@ -49,8 +53,12 @@ struct Rules {
 struct Connection {
     /// The time at which it was established; `None` while its handshake is under way.
     since: Option<Instant>,
+    /// What is known of it; nothing, if the links never heard of it.
+    facts: Option<Arc<FlowFacts>>,
     chains: [Chain; 2],
     due: [Option<Due>; 2],
+    /// The time at which it comes to an age at which other rules act on it.
+    ages: [Option<Instant>; 2],
     /// Set once the carrier has forgotten it.
     is_forgotten: bool,
 }
@@ -78,6 +86,7 @@ impl Delivered {
             directions,
             connections: BTreeMap::new(),
             due: BTreeSet::new(),
+            ages: BTreeSet::new(),
             arrivals: 0,
             events: VecDeque::new(),
         }
@@ -126,8 +135,14 @@ impl Delivered {
             return;
         }
         let Rules { key, in_force, .. } = &self.directions[direction.index()];
-        let chosen: Vec<&Arc<InForce>> =
-            in_force.iter().filter(|one| key.chooses_flow(&one.rule, id)).collect();
+        let facts = connection.facts.as_deref();
+        let age = facts.map_or(Duration::ZERO, |facts| now.since(facts.since));
+        let chosen = in_force.iter().filter(|one| key.chooses_flow(&one.rule, id, facts));
+        let ends = chosen.clone().filter_map(|one| one.rule.selection.age()?.next_end(age));
+        let next_age = ends.min().zip(facts).map(|(end, facts)| facts.since + end);
+        let is_in_age =
+            |one: &&Arc<InForce>| one.rule.selection.age().is_none_or(|ages| ages.admits(age));
+        let chosen: Vec<&Arc<InForce>> = chosen.filter(is_in_age).collect();
         let make = |one: &Arc<InForce>| {
             let source = key.source(&one.rule).of_flow(id);
             let work = one.rule.kind.build_stream(StreamSetup { since: now, source })?;
@@ -135,20 +150,44 @@ impl Delivered {
         };
         let mut leaving = Vec::new();
         connection.chains[direction.index()].replace(now, &chosen, make, &mut leaving);
+        let known = std::mem::replace(&mut connection.ages[direction.index()], next_age);
+        if known != next_age {
+            known.map(|at| self.ages.remove(&(at, id, direction)));
+            self.ages.extend(next_age.map(|at| (at, id, direction)));
+        }
         self.settle(now, id, direction, leaving, demands);
+    }
+
+    /// Takes over what the links know of a connection at `now`: rules may act on it from then on.
+    pub(crate) fn learn(
+        &mut self,
+        now: Instant,
+        id: u32,
+        links: [&mut Link; 2],
+        demands: &mut Vec<Demand>,
+    ) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let facts = links[0].facts(id);
+        if connection.facts.as_ref() != facts {
+            connection.facts = facts.cloned();
+            Direction::BOTH.iter().for_each(|&one| self.replace(now, id, one, demands));
+        }
     }
 
     /// Takes in a connection whose handshake begins at `now`.
     pub(crate) fn open(&mut self, now: Instant, id: u32, links: [&mut Link; 2]) {
+        let facts = links[0].facts(id).cloned();
         self.wake(now, links);
-        self.connections.insert(id, Connection::default());
+        self.connections.insert(id, Connection { facts, ..Connection::default() });
     }
 
     /// Lets the rules act on a connection that stands, from `now` on.
     pub(crate) fn establish(&mut self, now: Instant, id: u32, links: [&mut Link; 2]) {
+        let facts = links[0].facts(id).cloned();
         self.wake(now, links);
         let connection = self.connections.entry(id).or_default();
         if connection.since.is_none() {
+            connection.facts = facts;
             connection.since = Some(now);
             let mut demands = Vec::new();
             Direction::BOTH.iter().for_each(|&one| self.replace(now, id, one, &mut demands));
@@ -233,21 +272,26 @@ impl Delivered {
     pub(crate) fn next_work(&self) -> Option<Instant> {
         let changes = self.directions.iter().filter_map(|rules| rules.change);
         let changes = changes.filter(|_| !self.connections.is_empty());
+        let changes = changes.chain(self.ages.first().map(|(at, ..)| *at));
         changes.chain(self.due.first().map(|((at, _), ..)| *at)).min()
     }
 
     /// Does the next piece of work, which is due at `at`: at the same time that of rules, then a change
-    /// of rules, then what came out of the links.
+    /// of rules, also by the age of a connection, then what came out of the links.
     pub(crate) fn step(&mut self, at: Instant, links: [&mut Link; 2], demands: &mut Vec<Demand>) {
+        let due = self.due.first().map(|(due, ..)| *due);
+        let is_first =
+            |change: &Instant| *change <= at && due.is_none_or(|due| (*change, 1) <= due);
         for link in links {
             let rules = &self.directions[link.key().direction.index()];
-            let is_first = |change: &Instant| {
-                let due = self.due.first().map(|(due, ..)| *due);
-                *change <= at && due.is_none_or(|due| (*change, 1) <= due)
-            };
             if rules.change.as_ref().is_some_and(is_first) {
                 return self.apply(at, link, demands);
             }
+        }
+        if let Some(&(age, id, direction)) = self.ages.first()
+            && is_first(&age)
+        {
+            return self.replace(at, id, direction, demands);
         }
         let Some(&(due, id, direction)) = self.due.first() else { return };
         let Some(connection) = self.connections.get_mut(&id) else { return };
@@ -345,9 +389,12 @@ impl Delivered {
 
     fn remove(&mut self, id: u32) {
         let Some(connection) = self.connections.remove(&id) else { return };
-        for (due, direction) in connection.due.into_iter().zip(Direction::BOTH) {
-            if let Some(due) = due {
+        for direction in Direction::BOTH {
+            if let Some(due) = connection.due[direction.index()] {
                 self.due.remove(&(due, id, direction));
+            }
+            if let Some(age) = connection.ages[direction.index()] {
+                self.ages.remove(&(age, id, direction));
             }
         }
     }

@@ -1,17 +1,24 @@
 //! The choice of the packets that a rule of the link looks at.
 
+use super::flows::KnownFlows;
 use super::key::LinkKey;
+use crate::flow::FlowFacts;
 use crate::packet::{Body, Packet};
-use crate::rules::{Match, MatchBytes, Per, Rule};
+use crate::rules::{AgeMatch, MatchBytes, Per, Rule, Selection};
 use jostle_common::chance::DrawStream;
+use jostle_common::time::Instant;
 use jostle_common::units::Probability;
+use std::collections::BTreeMap;
 
 /// Lets a rule see some packets and not others. A rule that looks at all has none.
 #[derive(Debug)]
 pub(super) struct Gate {
-    per: Per,
-    flows: Option<(DrawStream, Probability)>,
-    matching: Option<Match>,
+    selection: Selection,
+    /// The draws of its share of flows, if that is not all of them.
+    share: Option<DrawStream>,
+    /// Of each flow that was asked about: when it began, if the rule looks at it. `None` if the
+    /// rule asks for no facts, and the number of a flow says all.
+    answers: Option<BTreeMap<u32, Option<Instant>>>,
 }
 
 /// The copy number under which a flow's own fate is drawn: no packet has it.
@@ -24,32 +31,86 @@ impl Gate {
         if !some_flows && selection.matching.is_none() {
             return None;
         }
-        let flows = some_flows.then(|| (link.stream(&rule.key), selection.flows));
-        Some(Self { per: selection.per, flows, matching: selection.matching.clone() })
+        let share = some_flows.then(|| link.stream(&rule.key));
+        let answers = selection.asks_for_facts().then(BTreeMap::new);
+        Some(Self { selection: selection.clone(), share, answers })
     }
 
-    /// Returns true if the rule looks at packets of this flow.
-    pub(super) fn admits_flow(&self, flow: u32) -> bool {
-        let chosen = self.matching.as_ref().and_then(|matching| matching.flow);
-        chosen.is_none_or(|chosen| chosen.admits(flow))
-            && self.flows.as_ref().is_none_or(|(stream, share)| chooses_flow(*stream, *share, flow))
+    /// Returns true if the rule looks at packets of this flow that enter the link at `now`.
+    pub(super) fn admits_flow(&self, flow: u32, flows: &KnownFlows, now: Instant) -> bool {
+        if self.answers.is_none() {
+            return self.chooses(flow, None);
+        }
+        flows.of(flow).is_some_and(|facts| {
+            let is_in_age = |age: AgeMatch| age.admits(now.since(facts.since));
+            self.selection.age().is_none_or(is_in_age) && self.chooses(flow, Some(facts))
+        })
+    }
+
+    fn chooses(&self, flow: u32, facts: Option<&FlowFacts>) -> bool {
+        let Self { selection, share, .. } = self;
+        selection.matches_flow(flow, facts)
+            && share.is_none_or(|stream| chooses_flow(stream, selection.flows, flow))
+    }
+
+    /// Returns when a flow began, if the rule looks at it: asked once, and anew when another fact
+    /// of it became known. What nothing is known of is not looked at.
+    fn answer(&mut self, flow: u32, flows: &KnownFlows) -> Option<Instant> {
+        let known = self.answers.as_ref().and_then(|answers| answers.get(&flow));
+        if let Some(answer) = known {
+            return *answer;
+        }
+        let facts = flows.of(flow)?;
+        let answer = self.chooses(flow, Some(facts)).then_some(facts.since);
+        if let Some(answers) = &mut self.answers {
+            answers.insert(flow, answer);
+        }
+        answer
+    }
+
+    /// Returns true if the rule looks at cross traffic such as this: that has no client, and is
+    /// behind no packet's number, nor in front of one.
+    fn admits_cross(&self, packet: &Packet) -> bool {
+        let Some(matching) = &self.selection.matching else { return true };
+        self.answers.is_none()
+            && matching.flow.is_none()
+            && matching.number == (1..=u64::MAX)
+            && matching.size.contains(&packet.size)
+    }
+
+    /// Forgets what it knows of a flow: that is over, or another fact of it is known.
+    pub(super) fn forget(&mut self, flow: u32) {
+        if let Some(answers) = &mut self.answers {
+            answers.remove(&flow);
+        }
     }
 
     /// Returns true if the rule looks at this packet. A mark goes where its flow goes, whatever it
     /// is like.
-    pub(super) fn admits(&self, packet: &Packet) -> bool {
-        if !self.admits_flow(packet.flow) {
+    pub(super) fn admits(&mut self, packet: &Packet, flows: &KnownFlows) -> bool {
+        if packet.is_cross() && !self.admits_cross(packet) {
             return false;
         }
-        let Some(matching) = self.matching.as_ref().filter(|_| !packet.is_mark()) else {
+        let since = match self.answers {
+            None if !self.chooses(packet.flow, None) => return false,
+            None => packet.entered,
+            Some(_) => match self.answer(packet.flow, flows) {
+                Some(since) => since,
+                None => return false,
+            },
+        };
+        let selection = &self.selection;
+        let Some(matching) = selection.matching.as_ref().filter(|_| !packet.is_mark()) else {
             return true;
         };
-        let number = match self.per {
+        let number = match selection.per {
             Per::Link => packet.number,
             Per::Flow => packet.flow_number,
         };
-        matching.number.contains(&number)
+        (packet.is_cross() || matching.number.contains(&number))
             && matching.size.contains(&packet.size)
+            && matching.ecn.is_none_or(|ecn| ecn.admits(packet.ecn))
+            && matching.age.is_none_or(|age| age.admits(packet.entered.since(since)))
             && matching.bytes.as_ref().is_none_or(|bytes| holds(&packet.body, bytes))
     }
 }
@@ -66,6 +127,6 @@ fn holds(body: &Body, bytes: &MatchBytes) -> bool {
         Body::Data(payload) => {
             payload.get(bytes.offset..).is_some_and(|rest| rest.starts_with(&bytes.value))
         }
-        Body::Segment(_) | Body::End | Body::Reset => false,
+        Body::Segment(_) | Body::Cross(_) | Body::End | Body::Reset => false,
     }
 }

@@ -1,6 +1,7 @@
 //! The key of a link: all that its draws depend on.
 
 use super::gate;
+use crate::flow::FlowFacts;
 use crate::rules::{Origin, Rule, Source};
 use jostle_common::chance::{Direction, DrawStream};
 use jostle_common::time::Instant;
@@ -22,9 +23,10 @@ impl LinkKey {
         DrawStream::new(self.seed, &self.route, self.direction, rule)
     }
 
-    /// Returns true if a rule of this link looks at a flow at all.
-    pub(crate) fn chooses_flow(&self, rule: &Rule, flow: u32) -> bool {
-        rule.selection.matches_flow(flow)
+    /// Returns true if a rule of this link looks at a flow with these facts at all, at one age of
+    /// it or another.
+    pub(crate) fn chooses_flow(&self, rule: &Rule, flow: u32, facts: Option<&FlowFacts>) -> bool {
+        rule.selection.matches_flow(flow, facts)
             && gate::chooses_flow(self.stream(&rule.key), rule.selection.flows, flow)
     }
 

@@ -5,6 +5,8 @@
 //! handled. Outputs come in the order of these events. The order depends on the arrivals alone,
 //! never on when the link was polled.
 
+mod cross;
+mod flows;
 mod gate;
 mod key;
 mod per_flow;
@@ -12,11 +14,13 @@ pub(crate) mod schedule;
 mod watch;
 
 use crate::counters::Counters;
+use crate::flow::FlowFacts;
 use crate::memory::{Charge, Memory};
 use crate::packet::{Body, Packet, Trace};
 use crate::profile::{Profile, Start, Timeline};
-use crate::rules::{Match, Origin, Per, Rule, Setup, Timing, Work, copy_number};
+use crate::rules::{InstantRule, Origin, Per, Rule, Setup, Timing, Work, copy_number};
 use crate::stage::{Output, Stage, Verdict};
+use flows::KnownFlows;
 use gate::Gate;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
@@ -51,9 +55,18 @@ pub struct Link {
     places: Vec<String>,
     /// The number of packets of each flow that have entered, if a rule counts them.
     flow_numbers: Option<BTreeMap<u32, u64>>,
+    /// The flows of which something was told, or noted for rules that ask for their age.
+    flows: KnownFlows,
+    /// Set if flows that nobody tells of are noted: a rule asks for their age, or something is
+    /// assumed of them.
+    notes_flows: bool,
+    /// The last time that it was told of.
+    clock: Instant,
     counters: Counters,
     outputs: VecDeque<Output>,
     watch: Watch,
+    /// Set if a rule sends packets of its own, now or later.
+    sends: bool,
     /// What is charged for the packets inside, besides their bytes, and for each; `None`: nothing.
     charge: Option<(Charge, u64)>,
 }
@@ -68,6 +81,9 @@ struct Element {
     retired: bool,
     gate: Option<Gate>,
     work: Work,
+    /// The same for cross traffic if it decides at once: what goes by numbers then finds each
+    /// kind of traffic's without a gap. Made when its first packet comes.
+    for_cross: Option<Box<dyn InstantRule>>,
     /// The time of the stage's next work: asked for once after each change of it, since the link
     /// looks at every element before each step.
     due: Option<Instant>,
@@ -85,9 +101,13 @@ impl Link {
             elements: Vec::new(),
             places: Vec::new(),
             flow_numbers: None,
+            flows: KnownFlows::default(),
+            notes_flows: false,
+            clock: Instant::START,
             counters: Counters::default(),
             outputs: VecDeque::new(),
             watch: Watch::default(),
+            sends: false,
             charge: None,
         };
         link.follow_schedule(Instant::START);
@@ -119,8 +139,11 @@ impl Link {
     #[inline]
     fn settle_charge(&mut self) {
         let Some((charge, each)) = &mut self.charge else { return };
-        let (cost, charged, step) =
-            (self.counters.held * *each, charge.bytes(), CHARGED_AT_ONCE * *each);
+        let (cost, charged, step) = (
+            (self.counters.held + self.counters.cross.held) * *each,
+            charge.bytes(),
+            CHARGED_AT_ONCE * *each,
+        );
         if cost > charged {
             charge.set(cost + step.min(cost));
         } else if cost + 4 * step < charged || cost == 0 {
@@ -149,9 +172,12 @@ impl Link {
 
     /// Follows a new schedule from `now` on.
     fn follow_schedule(&mut self, now: Instant) {
+        self.notes_flows = self.schedule.asks_for_age() || self.flows.assumes();
         if self.flow_numbers.is_none() && self.schedule.counts_flows() {
             self.flow_numbers = Some(BTreeMap::new());
         }
+        // What is still inside has to be known from what came from outside.
+        self.sends = self.schedule.sends() || self.counters.cross.held > 0;
         match (self.epoch, self.schedule.start()) {
             (Some(epoch), _) => self.apply(now, epoch),
             (None, Start::Run) => self.begin(Instant::START),
@@ -159,8 +185,36 @@ impl Link {
         }
     }
 
+    /// Learns what is known of a flow at `now`: before its first packet, and again when another fact
+    /// becomes known. Of a flow that nobody tells of only the age is known, from its first packet on
+    /// if a rule asks for it then. The driver tells both links of a route, and has to
+    /// [forget](Self::forget) the flow when it is over.
+    pub fn tell(&mut self, now: Instant, flow: u32, facts: &Arc<FlowFacts>) {
+        self.clock = self.clock.max(now);
+        if self.flows.learn(flow, Arc::clone(facts)) {
+            self.elements.iter_mut().filter_map(|one| one.gate.as_mut()).for_each(|gate| {
+                gate.forget(flow);
+            });
+        }
+    }
+
+    /// Assumes this of each flow that nobody tells of, and that it begins with its first packet.
+    pub fn assume(&mut self, facts: FlowFacts) {
+        self.flows.assume(facts);
+        self.notes_flows = true;
+    }
+
+    /// Returns what is known of a flow.
+    pub fn facts(&self, flow: u32) -> Option<&Arc<FlowFacts>> {
+        self.flows.of(flow)
+    }
+
     /// Forgets a flow of which no packet will come any more.
     pub fn forget(&mut self, flow: u32) {
+        self.flows.forget(flow);
+        self.elements.iter_mut().filter_map(|one| one.gate.as_mut()).for_each(|gate| {
+            gate.forget(flow);
+        });
         if let Some(numbers) = &mut self.flow_numbers {
             numbers.remove(&flow);
             for element in &mut self.elements {
@@ -201,7 +255,8 @@ impl Link {
         for rule in rules {
             // Rules keep their order, so what matches is looked for behind the last match only.
             let Some(found) = old.iter().position(|element| element.serves(rule)) else {
-                let element = self.element(rule, epoch);
+                let mut element = self.element(rule, epoch);
+                element.begin(now);
                 self.elements.push(element);
                 continue;
             };
@@ -264,13 +319,18 @@ impl Link {
         if self.epoch.is_none() {
             // The first packet puts the rules in force, and already finds a line that is idle.
             let (rules, _) = self.schedule.at(0);
+            let facts = self.flows.of(flow).map(Arc::as_ref);
             let asked = rules.iter().filter(|rule| {
-                rule.kind.setting().lets_senders_wait() && self.key.chooses_flow(rule, flow)
+                rule.kind.setting().lets_senders_wait()
+                    && self.key.chooses_flow(rule, flow, facts)
+                    && rule.selection.age().is_none_or(|age| age.from.is_zero())
             });
             return asked.filter_map(|rule| self.idle_room(rule, flow)).min();
         }
         let asked = self.elements.iter().filter_map(|element| match &element.work {
-            Work::Holding(stage) if element.looks_at_flow(flow) => stage.room(flow),
+            Work::Holding(stage) if element.looks_at_flow(flow, &self.flows, self.clock) => {
+                stage.room(flow)
+            }
             Work::Holding(_) | Work::Instant(_) => None,
         });
         asked.min()
@@ -318,6 +378,7 @@ impl Link {
             retired: false,
             gate: Gate::new(rule, &self.key),
             work: work(rule, self.key.origin(rule, epoch)),
+            for_cross: None,
             due: None,
         }
     }
@@ -340,9 +401,10 @@ impl Link {
     }
 
     /// Returns the time at which the timeline changes the rules under what is inside. An empty link
-    /// has no need to follow every change: the next packet finds the rules of its time.
+    /// has no need to follow every change, unless it has traffic of its own: the next packet finds
+    /// the rules of its time.
     fn next_change(&self) -> Option<Instant> {
-        self.change.filter(|_| self.waiting() > 0)
+        self.change.filter(|_| self.sends || self.waiting() > 0)
     }
 
     /// Returns the next event inside and its time: the work of the stage at an index, or a change
@@ -371,6 +433,7 @@ impl Link {
 
     /// Does all work due at or before `now`; what leaves the link waits among the outputs.
     fn catch_up(&mut self, now: Instant) {
+        self.clock = self.clock.max(now);
         while let Some((at, event)) = self.next_event().filter(|(at, _)| *at <= now) {
             if let Some(output) = self.happen(at, event) {
                 self.outputs.push_back(output);
@@ -392,6 +455,10 @@ impl Link {
     /// unless other outputs came of it.
     fn work(&mut self, due: Instant, index: usize) -> Option<Output> {
         let element = &mut self.elements[index];
+        if element.timing == Timing::Sending {
+            self.send_cross(due, index);
+            return None;
+        }
         let Work::Holding(stage) = &mut element.work else { return None };
         // It stays where it is written: each move of a packet costs as much as a rule.
         let mut output = stage.poll(due);
@@ -405,7 +472,7 @@ impl Link {
         if index + 1 == self.elements.len() && !emptied
             || matches!(output, Some(Output::Discard(..)))
         {
-            return output;
+            return if self.sends { self.leave(output?) } else { output };
         }
         if emptied {
             self.elements.remove(index);
@@ -420,7 +487,7 @@ impl Link {
         for index in start..self.elements.len() {
             let element = &mut self.elements[index];
             let watched = self.watch.is_on(&packet);
-            if element.is_passed_by(&packet) {
+            if element.is_passed_by(&packet, &self.flows) {
                 if watched {
                     self.watch.pass_by(&element.rule, &packet);
                 }
@@ -432,7 +499,13 @@ impl Link {
             let verdict = match &mut element.work {
                 Work::Instant(rule) => {
                     let flipped = packet.trace.flipped_bits;
-                    let verdict = rule.judge(&mut packet);
+                    let verdict = if self.sends && packet.is_cross() {
+                        let epoch = self.epoch.expect("what was sent had a beginning");
+                        let rule = element.rule_for_cross(&self.key, epoch);
+                        rule.map_or(Verdict::Pass, |rule| rule.judge(&mut packet))
+                    } else {
+                        rule.judge(&mut packet)
+                    };
                     // Flipped bytes are bytes of their own.
                     if packet.trace.flipped_bits != flipped
                         && let (Some((charge, _)), Body::Data(bytes)) =
@@ -443,15 +516,20 @@ impl Link {
                     verdict
                 }
                 Work::Holding(stage) => {
+                    let is_cross = packet.is_cross();
                     element.due = stage.take(packet);
                     let copies = match element.timing {
                         Timing::Trailing => stage.copies_made(),
-                        Timing::Instant | Timing::Waiting | Timing::Stream => 0,
+                        Timing::Instant
+                        | Timing::Waiting
+                        | Timing::Sending
+                        | Timing::Stream
+                        | Timing::Socket => 0,
                     };
                     if watched {
                         self.watch.held(copies);
                     }
-                    return self.counters.copies_made(copies);
+                    return self.counters.copies_made(copies, is_cross);
                 }
             };
             let place = element.place;
@@ -464,7 +542,7 @@ impl Link {
                 Verdict::Discard(reason) => {
                     packet.trace.choose();
                     packet.trace.sign(place);
-                    return self.outputs.push_back(Output::Discard(packet, reason));
+                    return self.put_out(Output::Discard(packet, reason));
                 }
                 Verdict::Copies(count) => {
                     packet.trace.sign(place);
@@ -474,7 +552,7 @@ impl Link {
                     let (parent, original) = (packet.copy, packet.clone());
                     self.pass(index + 1, packet);
                     for copy in 1..=count {
-                        self.counters.copies_made(1);
+                        self.counters.copies_made(1, original.is_cross());
                         let copy = copy_number(parent, ordinal, copy);
                         self.pass(index + 1, Packet { copy, ..original.clone() });
                     }
@@ -482,12 +560,31 @@ impl Link {
                 }
             }
         }
-        self.outputs.push_back(Output::Deliver(packet));
+        self.put_out(Output::Deliver(packet));
+    }
+
+    /// Lets something wait to be polled, unless it is cross traffic.
+    #[inline]
+    fn put_out(&mut self, output: Output) {
+        if let Some(output) = self.leave(output) {
+            self.outputs.push_back(output);
+        }
+    }
+
+    /// Numbers a packet within its flow, if a rule counts these.
+    #[inline]
+    fn count_in_flow(&mut self, packet: &mut Packet) {
+        if let Some(numbers) = &mut self.flow_numbers {
+            let number = numbers.entry(packet.flow).or_default();
+            *number += u64::from(!packet.is_mark());
+            packet.flow_number = *number;
+        }
     }
 }
 
 impl Stage for Link {
     fn handle(&mut self, mut packet: Packet) {
+        self.clock = self.clock.max(packet.at);
         match self.epoch {
             None => self.begin(packet.at),
             Some(epoch) => {
@@ -495,11 +592,10 @@ impl Stage for Link {
                 self.follow_up(packet.at, epoch);
             }
         }
-        if let Some(numbers) = &mut self.flow_numbers {
-            let number = numbers.entry(packet.flow).or_default();
-            *number += u64::from(!packet.is_mark());
-            packet.flow_number = *number;
+        if self.notes_flows {
+            self.flows.note(packet.flow, packet.at);
         }
+        self.count_in_flow(&mut packet);
         if packet.is_mark() {
             packet.number = 0;
         } else {
@@ -515,6 +611,9 @@ impl Stage for Link {
         let output = loop {
             if !self.outputs.is_empty() {
                 break self.outputs.pop_front_if(|output| output.packet().at <= now)?;
+            }
+            if self.sends && self.holds_cross_alone() {
+                return None;
             }
             // One step may only move a packet to the next stage; the loop goes on until something
             // leaves or nothing is due.
@@ -534,11 +633,14 @@ impl Stage for Link {
         if let Some(output) = self.outputs.front() {
             return Some(output.packet().at);
         }
+        if self.sends && self.holds_cross_alone() {
+            return None;
+        }
         self.next_event().map(|(at, _)| at)
     }
 
     fn held(&self) -> usize {
-        self.outputs.len() + self.waiting()
+        self.outputs.len() + self.waiting() - self.counters.cross.held as usize
     }
 }
 
@@ -555,11 +657,9 @@ impl Element {
     /// does not look at has to drain instead, or later packets of these flows would overtake them.
     fn serves(&self, rule: &Rule) -> bool {
         let (own, other) = (&self.rule.selection, &rule.selection);
-        let chosen = |matching: &Option<Match>| matching.as_ref().and_then(|one| one.flow);
         self.rule.key == rule.key
             && own.per == other.per
-            && own.flows == other.flows
-            && chosen(&own.matching) == chosen(&other.matching)
+            && own.chooses_flows_like(other)
             && self.rule.kind.works_like(&rule.kind)
     }
 
@@ -571,7 +671,10 @@ impl Element {
         let origin = link.origin(rule, epoch);
         match &mut self.work {
             // What it draws depends on packet numbers and on time alone: it has nothing to keep.
-            instant @ Work::Instant(_) => *instant = work(rule, origin),
+            instant @ Work::Instant(_) => {
+                *instant = work(rule, origin);
+                self.for_cross = None;
+            }
             Work::Holding(stage) => {
                 let tables = rule.kind.tables();
                 let setup = Setup { ordinal: rule.ordinal, origin, tables: &tables };
@@ -590,24 +693,35 @@ impl Element {
         }
     }
 
-    /// Returns true if the rule may look at packets of this flow.
-    fn looks_at_flow(&self, flow: u32) -> bool {
-        self.gate.as_ref().is_none_or(|gate| gate.admits_flow(flow))
+    /// Returns the rule that decides at once about cross traffic.
+    fn rule_for_cross(&mut self, key: &LinkKey, epoch: Instant) -> Option<&mut dyn InstantRule> {
+        if self.for_cross.is_none()
+            && let Work::Instant(rule) = work(&self.rule, key.origin(&self.rule, epoch))
+        {
+            self.for_cross = Some(rule);
+        }
+        self.for_cross.as_deref_mut().map(|rule| rule as _)
+    }
+
+    /// Returns true if the rule may look at packets of this flow that come now.
+    fn looks_at_flow(&self, flow: u32, flows: &KnownFlows, now: Instant) -> bool {
+        self.gate.as_ref().is_none_or(|gate| gate.admits_flow(flow, flows, now))
     }
 
     /// Returns true if the rule does not look at this packet.
     #[inline]
-    fn is_passed_by(&self, packet: &Packet) -> bool {
+    fn is_passed_by(&mut self, packet: &Packet, flows: &KnownFlows) -> bool {
         let skips = match &self.work {
             Work::Instant(_) => packet.is_mark(),
             Work::Holding(stage) => {
                 // A packet sent ahead skips waits. A removed rule still takes flows of which it
                 // holds packets, so that these keep their order.
-                packet.ahead && self.timing == Timing::Waiting
+                self.timing == Timing::Sending
+                    || packet.ahead && self.timing == Timing::Waiting
                     || self.retired && !stage.serves(packet.flow)
             }
         };
-        skips || self.gate.as_ref().is_some_and(|gate| !gate.admits(packet))
+        skips || self.gate.as_mut().is_some_and(|gate| !gate.admits(packet, flows))
     }
 }
 

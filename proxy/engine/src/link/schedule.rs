@@ -1,7 +1,7 @@
 //! The times at which the rules of a link change by themselves.
 
 use crate::profile::{Start, Then, Timeline};
-use crate::rules::{Per, Rule};
+use crate::rules::{Per, Rule, Timing};
 use jostle_common::time::nanos;
 
 /// A timeline with the times at which its phases end.
@@ -25,7 +25,7 @@ impl Schedule {
     }
 
     /// Returns the number of its phases.
-    pub(super) const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.timeline.phases.len()
     }
 
@@ -39,9 +39,19 @@ impl Schedule {
         self.timeline.rules().any(|rule| rule.selection.per == Per::Flow)
     }
 
+    /// Returns true if a rule asks for the age of a flow.
+    pub(super) fn asks_for_age(&self) -> bool {
+        self.timeline.rules().any(|rule| rule.selection.age().is_some())
+    }
+
     /// Returns true if a rule makes copies at any time.
     pub(super) fn makes_copies(&self) -> bool {
         self.timeline.makes_copies()
+    }
+
+    /// Returns true if a rule sends packets of its own at any time.
+    pub(super) fn sends(&self) -> bool {
+        self.timeline.enabled_rules().any(|rule| rule.kind.timing() == Timing::Sending)
     }
 
     /// Returns the moment from which it counts time.

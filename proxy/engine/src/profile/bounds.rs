@@ -2,8 +2,8 @@
 
 use super::Timeline;
 use crate::packet::Trace;
-use crate::rules::{DUPLICATE_RULES_MAX, Rule};
-use std::collections::BTreeSet;
+use crate::rules::{DUPLICATE_RULES_MAX, PATHS_MAX, PathName, Rule};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A link signs packets with one bit per rule.
 pub(super) const RULES_MAX: usize = Trace::PLACES_MAX;
@@ -11,6 +11,9 @@ pub(super) const RULES_MAX: usize = Trace::PLACES_MAX;
 /// Copies of copies multiply: what one packet may become in a direction, in one turn of the program
 /// that drives the link.
 pub(super) const PACKETS_OF_ONE_MAX: u64 = 64;
+
+/// The problem with a rule on sockets in the other direction: clients speak to a socket of the route.
+pub(super) const ONLY_UP: &str = "changes where what goes up leaves from; write it under \"up\"";
 
 /// Checks the rules of a direction, over all its phases.
 pub(super) fn check(timeline: &Timeline) -> Result<(), String> {
@@ -20,7 +23,35 @@ pub(super) fn check(timeline: &Timeline) -> Result<(), String> {
             format!("{} rules are too many; at most {RULES_MAX} per direction", keys.len());
         return Err(problem);
     }
+    check_paths(timeline)?;
     timeline.phases.iter().try_for_each(|phase| check_copies(&phase.rules))
+}
+
+/// Checks the paths that the rules take over the phases.
+pub(super) fn check_paths(timeline: &Timeline) -> Result<(), String> {
+    let mut names: BTreeSet<&PathName> = BTreeSet::new();
+    let mut paths: BTreeMap<&str, BTreeSet<Option<&PathName>>> = BTreeMap::new();
+    for rule in timeline.rules() {
+        let path = rule.kind.path();
+        if let Some(other) = path.and_then(|path| names.iter().find(|it| it.is_mistaken_for(path)))
+        {
+            return Err(format!(
+                "packets cannot tell the path \"{}\" from another; call it something else",
+                other.as_str()
+            ));
+        }
+        names.extend(path);
+        let of_rule = paths.entry(&rule.key).or_default();
+        of_rule.insert(path);
+        if of_rule.len() > PATHS_MAX {
+            return Err(format!(
+                "the rule \"{}\" takes more than {PATHS_MAX} paths over the phases; use names of \
+                 earlier ones again",
+                rule.key
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn check_copies(rules: &[Rule]) -> Result<(), String> {

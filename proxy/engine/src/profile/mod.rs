@@ -6,6 +6,7 @@
 //! remedy.
 
 mod bounds;
+pub mod imports;
 mod layout;
 pub mod library;
 pub mod netem;
@@ -63,8 +64,12 @@ impl Profile {
     /// they make of a packet.
     ///
     /// # Errors
-    /// When there are too many of them, with the direction and the remedy.
+    /// When there are too many of them, or one acts on sockets in the direction that has none, with
+    /// the direction and the remedy.
     pub fn check(&self) -> Result<(), String> {
+        if let Some(rule) = self.down.rules().find(|rule| rule.kind.is_for_sockets()) {
+            return Err(format!("down: rule \"{}\" {}", rule.key, bounds::ONLY_UP));
+        }
         Direction::BOTH.into_iter().try_for_each(|direction| {
             bounds::check(self.timeline(direction)).map_err(|error| format!("{direction}: {error}"))
         })

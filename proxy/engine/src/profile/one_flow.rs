@@ -106,12 +106,7 @@ fn for_flow(
     place: &str,
 ) -> Result<Rule, SettingError> {
     let mut selection = rule.selection.clone();
-    let matching = selection.matching.get_or_insert_with(|| Match {
-        size: 0..=u32::MAX,
-        number: 1..=u64::MAX,
-        bytes: None,
-        flow: None,
-    });
+    let matching = selection.matching.get_or_insert_default();
     if matching.flow.replace(FlowMatch::one(flow)).is_some() {
         let problem = format!("these are the rules of flow {flow} alone; leave it out");
         return Err(SettingError::new(within(&within(place, "match"), "flow"), problem));
@@ -126,12 +121,8 @@ fn for_flow(
 
 /// Returns the flow that a rule was set for, if it is of one flow.
 fn flow_of(rule: &Rule) -> Option<u32> {
-    match rule.selection.matching.as_ref()?.flow? {
-        FlowMatch::Between { first, last } if first == last => {
-            rule.key.starts_with(&prefix(first)).then_some(first)
-        }
-        FlowMatch::Between { .. } | FlowMatch::Every(_) => None,
-    }
+    let flow = rule.selection.matching.as_ref()?.flow.as_ref()?.only()?;
+    rule.key.starts_with(&prefix(flow)).then_some(flow)
 }
 
 /// Returns rules of a flow as they were before they were its own.
@@ -142,7 +133,7 @@ fn as_set<'a>(flow: u32, rules: impl Iterator<Item = &'a Rule>) -> Vec<Rule> {
         let matching = rule.selection.matching.clone();
         let matching = matching
             .map(|matching| Match { flow: None, ..matching })
-            .filter(|matching| !matching.is_of_flows_alone());
+            .filter(|matching| *matching != Match::default());
         let selection = Selection { matching, ..rule.selection.clone() };
         let count: &mut u32 = counts.entry(rule.kind.name()).or_default();
         let ordinal = std::mem::replace(count, *count + 1);

@@ -87,21 +87,30 @@ impl Timeline {
 
     /// Returns the same timeline with those rules alone that act on packets, and are enabled.
     pub(crate) fn for_packets(&self) -> Self {
-        self.filtered(|rule| rule.enabled && !rule.kind.is_for_streams())
+        self.filtered(|rule| rule.enabled && rule.kind.is_for_packets())
     }
 
     /// Returns the same timeline with those rules alone that act on delivered streams, and are
     /// enabled.
     pub(crate) fn for_streams(&self) -> Self {
-        let mut timeline = self.filtered(|rule| rule.enabled && rule.kind.is_for_streams());
-        // Phases that differ in the rules on packets alone change nothing here.
-        let first = timeline.phases[0].rules.clone();
-        let is_constant = timeline.then != Then::Clear
-            && timeline.phases.iter().all(|phase| phase.rules == first);
-        if is_constant {
-            timeline = Self { start: timeline.start, ..Self::constant(first) };
+        self.filtered(|rule| rule.enabled && rule.kind.is_for_streams()).without_idle_phases()
+    }
+
+    /// Returns the same timeline with those rules alone that act on the sockets of UDP flows, and
+    /// are enabled.
+    pub(crate) fn for_sockets(&self) -> Self {
+        self.filtered(|rule| rule.enabled && rule.kind.is_for_sockets()).without_idle_phases()
+    }
+
+    /// Returns one phase for all if they are the same: those that differ in other rules alone.
+    fn without_idle_phases(self) -> Self {
+        let first = &self.phases[0].rules;
+        let is_constant =
+            self.then != Then::Clear && self.phases.iter().all(|phase| phase.rules == *first);
+        if !is_constant {
+            return self;
         }
-        timeline
+        Self { start: self.start, ..Self::constant(first.clone()) }
     }
 
     fn filtered(&self, keep: impl Fn(&Rule) -> bool) -> Self {

@@ -109,7 +109,7 @@ impl Rule {
         if self.key != Self::key_of(self.kind.name(), before) {
             fields.insert("name".to_owned(), self.key.as_str().into());
         }
-        let own = write_selection(self.kind.write(), &self.selection, self.kind.is_for_streams());
+        let own = write_selection(self.kind.write(), &self.selection, !self.kind.is_for_packets());
         fields.extend(own.into_map());
         if !self.enabled {
             fields.insert("enabled".to_owned(), false.into());

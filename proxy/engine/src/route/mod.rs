@@ -1,15 +1,20 @@
-//! The task of a proxy: routes, each with a listener, an upstream and a profile.
+//! The task of a proxy: routes, each with a listener, a destination and a profile.
 
+mod destination;
+mod from_toxiproxy;
 pub mod go_json;
 mod raw;
 mod services;
 mod toxics;
 mod toxiproxy;
+mod wanted;
 mod written;
 
+pub use destination::{Destination, Forward, ForwardProtocol, Scheme};
+pub use from_toxiproxy::{TranslatedProxies, from_toxiproxy};
 pub use raw::{
-    Configuration, check_name, named_profile, named_text, parse_listen, parse_route, parse_unit,
-    parse_upstream, schema,
+    Configuration, check_name, named_profile, named_text, parse_listen, parse_unit, parse_upstream,
+    schema,
 };
 
 pub use services::service_port;
@@ -17,10 +22,11 @@ pub use toxics::{
     ListedToxic, Toxic, ToxicError, ToxicKind, ToxicStream, add_toxic, is_toxic_name_taken,
     profile_of_toxics, toxics_of_profile,
 };
+pub use wanted::{parse_route, parse_targets, parse_user};
 
 use crate::limits::IDLE_DEFAULT;
 use crate::profile::Profile;
-use crate::rules::Rule;
+use crate::rules::{Rule, RuleKind};
 use jostle_common::ecn::Ecn;
 use std::fmt;
 use std::str::FromStr;
@@ -36,8 +42,8 @@ pub struct Route {
     pub transport: Transports,
     /// The address on which it listens.
     pub listen: HostPort,
-    /// The address to which the packets go.
-    pub upstream: HostPort,
+    /// The place to which the packets go.
+    pub destination: Destination,
     /// The profile of what happens to them.
     pub profile: Profile,
     /// The seed of its draws; the run's seed when `None`.
@@ -67,17 +73,33 @@ impl Route {
     ///
     /// # Errors
     /// When there are too many rules, a rule looks for bytes in the segments of a modelled TCP stream, which carry none
-    /// through the links, or acts on TCP streams where there are none.
+    /// through the links, or acts on TCP streams or on UDP flows where there are none.
     pub fn check_rules(&self) -> Result<(), String> {
         let named = |problem: String| format!("route \"{}\": {problem}", self.name);
         self.profile.check().map_err(named)?;
         let mut rules = self.profile.up.rules().chain(self.profile.down.rules());
+        // What does nothing may stand anywhere: Toxiproxy's noop is such a rule.
+        let does_nothing =
+            |rule: &Rule| matches!(&rule.kind, RuleKind::SlowClose(slow) if slow.delay.is_zero());
         if !self.transport.has_tcp()
-            && let Some(rule) = rules.find(|rule| rule.kind.is_for_streams())
+            && let Some(rule) = rules.find(|rule| rule.kind.is_for_streams() && !does_nothing(rule))
         {
+            // The word that was written, which a toxic's need not be its rule's.
+            let toxic = rule.toxic.as_ref().map(|toxic| toxic.type_name());
             return Err(format!(
                 "route \"{}\": rule \"{}\" acts on TCP streams, and the route relays UDP alone; \
                  leave {} out, or listen on tcp:// or both://",
+                self.name,
+                rule.key,
+                toxic.unwrap_or_else(|| rule.kind.name())
+            ));
+        }
+        if !self.transport.has_udp()
+            && let Some(rule) = self.profile.up.rules().find(|rule| rule.kind.is_for_sockets())
+        {
+            return Err(format!(
+                "route \"{}\": rule \"{}\" acts on UDP flows, and the route relays TCP alone; leave \
+                 {} out, or listen on udp:// or both://",
                 self.name,
                 rule.key,
                 rule.kind.name()
@@ -96,6 +118,14 @@ impl Route {
                  add \"tcp\": \"raw\" (--tcp raw), or leave \"bytes\" out",
                 self.name, rule.key
             )),
+        }
+    }
+
+    /// Returns the scheme of its listeners.
+    pub const fn scheme(&self) -> Scheme {
+        match &self.destination {
+            Destination::Upstream(_) => Scheme::Plain(self.transport),
+            Destination::Asked(forward) => Scheme::Forward(forward.protocol),
         }
     }
 

@@ -1,9 +1,10 @@
 //! Routes as people write them: a configuration file, a Toxiproxy configuration, or one route on
 //! the command line.
 
+use super::wanted::{RawDestination, RawTarget};
 use super::{
-    CongestionControl, HostPort, Route, TcpMode, Transports, Unit, profile_of_toxics, services,
-    toxiproxy,
+    CongestionControl, HostPort, Route, Scheme, TcpMode, Transports, Unit, profile_of_toxics,
+    services, toxiproxy,
 };
 use crate::limits;
 use crate::profile::{Profile, RawProfile, ReadFile, library, no_files, schema_of};
@@ -43,8 +44,10 @@ struct RawConfiguration {
 }
 
 /// The keys of a route.
-pub(super) const ROUTE_KEYS: [&str; 10] =
-    ["name", "listen", "upstream", "profile", "seed", "enabled", "tcp", "unit", "follow", "idle"];
+pub(super) const ROUTE_KEYS: [&str; 12] = [
+    "name", "listen", "upstream", "target", "user", "profile", "seed", "enabled", "tcp", "unit",
+    "follow", "idle",
+];
 
 /// A route: what is listened on, where it leads, and what happens on the way.
 #[derive(Deserialize, JsonSchema)]
@@ -53,10 +56,17 @@ struct RawRoute {
     /// Its name in counters, in the event log and in its draws; its ordinal from 1 unless stated.
     #[schemars(length(min = 1, max = 255))]
     name: Option<String>,
-    /// Where it listens: udp://, tcp:// or both://HOST:PORT; without a scheme TCP.
+    /// Where it listens: udp://, tcp:// or both://HOST:PORT, or, for clients that say where they
+    /// want to go, socks5:// or http-proxy://HOST:PORT; without a scheme TCP.
     listen: String,
-    /// Where it relays to: HOST:PORT.
-    upstream: String,
+    /// Where it relays to: HOST:PORT; not at socks5:// and http-proxy://.
+    upstream: Option<String>,
+    /// What clients of socks5:// and http-proxy:// may ask for; "any" unless stated. Beyond
+    /// loopback private addresses are refused that are not named here.
+    target: Option<RawTarget>,
+    /// The user that clients of socks5:// and http-proxy:// must name, NAME:PASSWORD; anybody
+    /// unless stated.
+    user: Option<String>,
     /// What happens to packets: a profile, or the name or the file of one. Nothing unless stated.
     #[serde(default)]
     #[schemars(with = "Option<RawNamedProfile>")]
@@ -235,20 +245,23 @@ fn route(
     read: ReadFile<'_>,
     remarks: &mut Vec<String>,
 ) -> Result<Route, SettingError> {
+    // A list without toxics beside a profile is as contradictory as one that has some.
+    let says_toxics = value.get("toxics").is_some_and(|toxics| !toxics.is_null());
     let toxics = toxiproxy::take_toxics(place, &mut value, remarks)?;
     let raw: RawRoute = decode(place, value)?;
     let at = |field: &str| within(place, field);
     let name = raw.name.unwrap_or_else(|| ordinal.to_string());
     check_name(&name).map_err(|problem| SettingError::new(at("name"), problem))?;
-    let (transport, listen) =
+    let (scheme, listen) =
         parse_listen(&raw.listen).map_err(|problem| SettingError::new(at("listen"), problem))?;
-    let upstream = parse_upstream(&raw.upstream)
-        .map_err(|problem| SettingError::new(at("upstream"), problem))?;
+    let transport = scheme.transports();
+    let RawRoute { upstream, target, user, .. } = raw;
+    let destination = RawDestination { upstream, target, user }.read(place, scheme)?;
     let tcp = match (&raw.tcp, &raw.unit) {
         (None, None) if !toxics.is_empty() => TcpMode::for_rules(&profile_of_toxics(&toxics)),
         _ => tcp_mode(place, raw.tcp, raw.unit.as_deref())?,
     };
-    if !toxics.is_empty() && !raw.profile.is_null() {
+    if says_toxics && !raw.profile.is_null() {
         let problem = "the toxics are the route's profile already; leave one of both out";
         return Err(SettingError::new(at("profile"), problem));
     }
@@ -257,6 +270,11 @@ fn route(
             at("follow"),
             format!("route \"{name}\" relays no UDP; leave follow out"),
         ));
+    }
+    if raw.follow && scheme.forward().is_some() {
+        let problem = "clients say where their datagrams go, and get the answers of everybody \
+                       there; leave follow out";
+        return Err(SettingError::new(at("follow"), problem));
     }
     let idle = raw.idle.map(|idle| idle.0);
     if idle.is_some_and(|idle| idle.is_zero()) {
@@ -271,7 +289,7 @@ fn route(
         name,
         transport,
         listen,
-        upstream,
+        destination,
         seed: raw.seed,
         paired: None,
         enabled: raw.enabled.unwrap_or(true),
@@ -286,10 +304,15 @@ fn route(
 /// Checks the name of a route, or of a rule: it stands in logs, on terminals and in URLs.
 ///
 /// # Errors
-/// When it is empty, has more than 255 bytes, or characters that cannot be printed.
+/// When it is empty, has more than 255 bytes, or characters that cannot be printed; or when it is
+/// `.` or `..`, which browsers and curl take out of a URL however they are escaped (WHATWG URL, 4.4).
 pub fn check_name(name: &str) -> Result<(), &'static str> {
     let is_name = (1..=255).contains(&name.len()) && !name.chars().any(char::is_control);
-    is_name.then_some(()).ok_or("a name has 1 to 255 printable characters")
+    match name {
+        _ if !is_name => Err("a name has 1 to 255 printable characters"),
+        "." | ".." => Err("no URL can name \".\" or \"..\"; write a letter or a digit too"),
+        _ => Ok(()),
+    }
 }
 
 fn profile(place: &str, value: Value, read: ReadFile<'_>) -> Result<Profile, SettingError> {
@@ -329,26 +352,29 @@ pub fn named_text(name: &str, read: ReadFile<'_>) -> Result<String, SettingError
         .map_err(|problem| SettingError::new("", format!("{problem}; {}", library::hint(name))))
 }
 
-/// Reads `udp://HOST:PORT`, `tcp://HOST:PORT` (the default) or `both://HOST:PORT`; an empty host is
-/// every address.
+/// Reads `SCHEME://HOST:PORT` of one of [`Scheme::ALL`], TCP without one; an empty host is every
+/// address.
 ///
 /// # Errors
 /// What is wrong, with the remedy.
-pub fn parse_listen(text: &str) -> Result<(Transports, HostPort), String> {
-    let (transport, rest) = match text.split_once("://") {
-        Some(("udp", rest)) => (Transports::Udp, rest),
-        Some(("tcp", rest)) => (Transports::Tcp, rest),
-        Some(("both", rest)) => (Transports::Both, rest),
-        Some((other, _)) => {
-            return Err(format!("\"{other}://\" is not relayed; write udp://, tcp:// or both://"));
+pub fn parse_listen(text: &str) -> Result<(Scheme, HostPort), String> {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((name, rest)) => {
+            let unknown = || {
+                format!(
+                    "\"{name}://\" is not relayed; write udp://, tcp:// or both://, or socks5:// or \
+                     http-proxy:// for clients that say where they want to go"
+                )
+            };
+            (Scheme::named(name).ok_or_else(unknown)?, rest)
         }
-        None => (Transports::Tcp, text),
+        None => (Scheme::Plain(Transports::Tcp), text),
     };
     let mut listen = parse_host_port(rest)?;
     if listen.host.is_empty() {
         listen.host = "::".into();
     }
-    Ok((transport, listen))
+    Ok((scheme, listen))
 }
 
 /// Reads `HOST:PORT` of a server.
@@ -454,21 +480,6 @@ pub fn parse_unit(text: &str) -> Result<Unit, String> {
             }
         },
     }
-}
-
-/// Reads one route of the command line, `udp://LISTEN=UPSTREAM`.
-///
-/// # Errors
-/// What is wrong, with the remedy.
-pub fn parse_route(text: &str) -> Result<(Transports, HostPort, HostPort), String> {
-    let (listen, upstream) = text.split_once('=').ok_or_else(|| {
-        format!(
-            "\"{text}\" does not say where the packets go; write \
-                 udp://127.0.0.1:5353=127.0.0.1:53, say"
-        )
-    })?;
-    let (transport, listen) = parse_listen(listen)?;
-    Ok((transport, listen, parse_upstream(upstream)?))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn the_shipped_schema_is_current_and_names_every_field() {
     );
     let schema: Value = serde_json::from_str(&current).unwrap();
     let fields = schema["definitions"]["Route"]["properties"].as_object().unwrap();
-    assert_eq!(fields.len(), 11, "{fields:?}");
+    assert_eq!(fields.len(), 13, "{fields:?}");
     for (name, field) in fields {
         assert!(field["description"].is_string(), "{name}: {field}");
     }
@@ -90,7 +90,7 @@ fn what_toxiproxy_prints_and_takes_beside_is_read() {
     let mut found: Vec<(&str, String, bool)> = listing
         .routes
         .iter()
-        .map(|route| (route.name.as_str(), route.upstream.to_string(), route.enabled))
+        .map(|route| (route.name.as_str(), route.destination.to_string(), route.enabled))
         .collect();
     found.sort_unstable();
     assert_eq!(
@@ -117,7 +117,10 @@ fn what_toxiproxy_prints_and_takes_beside_is_read() {
     let found: Vec<(&str, u16, u16, bool)> = taken
         .routes
         .iter()
-        .map(|route| (route.name.as_str(), route.listen.port, route.upstream.port, route.enabled))
+        .map(|route| {
+            let upstream = route.destination.upstream().unwrap();
+            (route.name.as_str(), route.listen.port, upstream.port, route.enabled)
+        })
         .collect();
     assert_eq!(found, [("b", 0, 443, true), ("c", 0, 80, true), ("a", 23_462, 81, true)]);
     assert_eq!(taken.routes[0].listen.host, "::");
@@ -155,8 +158,8 @@ fn toxics_are_applied_to_what_was_read() {
         (
             r#"[ { "type": "noop" }, { "type": "packet_los" } ]"#,
             "[0].toxics[1]: invalid toxic type; write \"type\": latency, bandwidth, slow_close, \
-             timeout, reset_peer, slicer, limit_data, noop, drop, corrupt, delay, duplicate, \
-             reorder, rate, batch, outage, size, slice, stall, reset or close_after",
+             timeout, reset_peer, slicer, limit_data, noop, drop, mark, corrupt, delay, \
+             duplicate, reorder, rate, batch, outage, size, rebind, slice, stall, reset or close_after",
         ),
         (
             r#"[ { "type": "drop", "attributes": { "chance": "5" } } ]"#,
@@ -173,6 +176,10 @@ fn toxics_are_applied_to_what_was_read() {
         ),
         (
             r#"[ { "type": "noop" } ], "profile": "geo-satellite""#,
+            "[0].profile: the toxics are the route's profile already; leave one of both out",
+        ),
+        (
+            r#"[], "profile": {}"#,
             "[0].profile: the toxics are the route's profile already; leave one of both out",
         ),
     ] {
@@ -200,6 +207,49 @@ fn a_rule_on_streams_needs_streams() {
 }
 
 #[test]
+fn a_toxic_on_streams_is_refused_by_its_own_word_and_what_does_nothing_is_not() {
+    let route = |toxic: &str| {
+        let text = format!(
+            r#"{{ "proxies": [ {{ "name": "r", "listen": "udp://:1", "upstream": "localhost:80",
+                 "toxics": [ {toxic} ] }} ] }}"#
+        );
+        read(&text).map(|mut read| read.routes.remove(0)).map_err(|error| error.to_string())
+    };
+    for (kind, word) in [
+        ("timeout", "leave timeout out"),
+        ("reset_peer", "leave reset_peer out"),
+        ("limit_data", "leave limit_data out"),
+        ("slicer", "leave slicer out"),
+        ("stall", "leave stall out"),
+    ] {
+        let problem = route(&format!(r#"{{ "type": "{kind}" }}"#)).unwrap_err();
+        assert!(problem.contains(word), "{kind}: {problem}");
+    }
+    let noop = route(r#"{ "type": "noop" }"#).unwrap();
+    // As a profile it does nothing either, and is read back.
+    let profile = noop.profile.to_value();
+    let text = format!(
+        r#"{{ "proxies": [ {{ "name": "r", "listen": "udp://:1", "upstream": "localhost:80",
+             "profile": {profile} }} ] }}"#
+    );
+    assert_eq!(read(&text).unwrap().routes[0].profile.down.rules().count(), 1);
+}
+
+#[test]
+fn a_name_is_one_that_urls_keep() {
+    for name in [".", ".."] {
+        let text = format!(
+            r#"[ {{ "name": "{name}", "listen": "127.0.0.1:1", "upstream": "localhost:80" }} ]"#
+        );
+        let problem = read(&text).unwrap_err().to_string();
+        let right = "[0].name: no URL can name \".\" or \"..\"; write a letter or a digit too";
+        assert_eq!(problem, right);
+        assert!(check_name(&format!("{name}.")).is_ok() || name == ".");
+    }
+    assert_eq!(check_name("..."), Ok(()));
+}
+
+#[test]
 fn a_toxiproxy_configuration_is_read_as_it_is() {
     let text = r#"[ { "name": "redis", "listen": "[::]:26379", "upstream": "127.0.0.1:6379", "enabled": true, "toxics": [] },
                     { "name": "web", "listen": "localhost:0", "upstream": "example.org:80" } ]"#;
@@ -224,10 +274,13 @@ fn mistakes_are_named_with_place_and_remedy() {
             r#"proxies: there is no route; write [ { "listen": …, "upstream": … } ]"#,
         ),
         (r#"{ "proxy": [] }"#.into(), r#"proxy: "proxy" is unknown here; did you mean "proxies"?"#),
-        (route(r#""listen": "udp://:1""#), r#"proxies[0]: "upstream" is missing; write it too"#),
+        (
+            route(r#""listen": "udp://:1""#),
+            r#"proxies[0]: "upstream" is missing; write HOST:PORT of the server that udp:// leads to, or listen on socks5:// or http-proxy:// for clients that say where they want to go"#,
+        ),
         (
             route(r#""listen": "sctp://:1", "upstream": "a:1""#),
-            r#"proxies[0].listen: "sctp://" is not relayed; write udp://, tcp:// or both://"#,
+            r#"proxies[0].listen: "sctp://" is not relayed; write udp://, tcp:// or both://, or socks5:// or http-proxy:// for clients that say where they want to go"#,
         ),
         (
             route(r#""listen": "::1:80", "upstream": "a:1""#),
@@ -297,11 +350,4 @@ fn mistakes_are_named_with_place_and_remedy() {
         read(two).unwrap_err().to_string(),
         r#"proxies[1].name: a second route is called "a"; give each its own name"#
     );
-}
-
-#[test]
-fn a_route_of_the_command_line_is_read() {
-    let (transport, listen, upstream) = parse_route("udp://127.0.0.1:0=[::1]:53").unwrap();
-    assert_eq!((transport, listen.port, upstream.host.as_str()), (Transports::Udp, 0, "::1"));
-    assert!(parse_route("udp://127.0.0.1:53").unwrap_err().contains("does not say where"));
 }

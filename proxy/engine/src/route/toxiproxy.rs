@@ -8,7 +8,6 @@
 use super::raw::ROUTE_KEYS;
 use super::{Toxic, ToxicError, ToxicKind};
 use crate::packet::Trace;
-use crate::rules::KINDS;
 use jostle_common::setting::{SettingError, one_of, within};
 use serde_json::{Map, Value};
 
@@ -91,7 +90,7 @@ pub(super) fn take_toxics(
                 ToxicError::Attribute(SettingError { place: inner, problem }) => {
                     SettingError::new(within(&place, &inner), problem)
                 }
-                error => SettingError::new(place, format!("{error}; {}", remedy(&error))),
+                error => SettingError::new(place, format!("{error}; {}", error.remedy())),
             }
         })?;
         if let Some(kind) = toxic.kind() {
@@ -123,21 +122,4 @@ fn unknown_attributes(place: &str, value: &Value, kind: ToxicKind) -> Vec<String
         }
     });
     told.collect()
-}
-
-/// Says what to write instead of what is no toxic.
-fn remedy(error: &ToxicError) -> String {
-    match error {
-        ToxicError::Body(_) | ToxicError::Attribute(_) => {
-            "write whole numbers, without quotes".to_owned()
-        }
-        ToxicError::Stream => "write one of them, or \"both\"".to_owned(),
-        ToxicError::Kind => {
-            let own = ToxicKind::ALL.map(ToxicKind::name);
-            let rules = KINDS.iter().map(|entry| entry.name).filter(|name| !own.contains(name));
-            let names: Vec<&str> = own.into_iter().chain(rules).collect();
-            format!("write \"type\": {}", one_of(&names))
-        }
-        ToxicError::Taken => "give each toxic of a proxy its own name".to_owned(),
-    }
 }

@@ -1,12 +1,15 @@
 //! Routes as a configuration file has them: the way back from valid ones to what is read.
 
 use super::{
-    Configuration, CongestionControl, Route, TcpMode, Toxic, Unit, profile_of_toxics,
-    toxics_of_profile,
+    Configuration, CongestionControl, Destination, Forward, Route, TcpMode, Toxic, Unit,
+    profile_of_toxics, toxics_of_profile,
 };
 use crate::profile::{Profile, laid_out};
 use jostle_common::units::{ByteSize, Span};
 use serde_json::{Map, Value, json};
+
+/// Stands for a password where it is not to be read.
+const MASK: &str = "***";
 
 impl Configuration {
     /// Returns the configuration as a file has it; reading that gives the same routes, if there are
@@ -34,8 +37,18 @@ impl Route {
             fields.insert(name.to_owned(), value);
         };
         put("name", self.name.as_str().into());
-        put("listen", format!("{}://{}", self.transport.scheme(), self.listen).into());
-        put("upstream", self.upstream.to_string().into());
+        put("listen", format!("{}://{}", self.scheme().name(), self.listen).into());
+        match &self.destination {
+            Destination::Upstream(upstream) => put("upstream", upstream.to_string().into()),
+            Destination::Asked(forward) => {
+                if !forward.allowed.is_any() {
+                    put("target", forward.allowed.written().into());
+                }
+                if let Some(user) = &forward.user {
+                    put("user", user.written().into());
+                }
+            }
+        }
         let toxics = self.toxics();
         let plain = match &toxics {
             Some(_) => TcpMode::for_rules(&self.profile),
@@ -66,6 +79,16 @@ impl Route {
             put("idle", Span(idle).to_string().into());
         }
         Value::Object(fields)
+    }
+
+    /// The same for those who may read what is configured and not the password of its user, which
+    /// is masked.
+    pub fn to_public_value(&self) -> Value {
+        let mut value = self.to_value();
+        if let Destination::Asked(Forward { user: Some(user), .. }) = &self.destination {
+            value["user"] = format!("{}:{MASK}", user.user()).into();
+        }
+        value
     }
 
     /// Returns its toxics as Toxiproxy prints them, if the profile is nothing else.

@@ -38,12 +38,17 @@ pub struct Losses {
 impl Losses {
     /// Says them in half a sentence: "loses 2% of packets, 3.00 in a row on average".
     pub fn words(&self) -> String {
+        format!("loses {}", self.amount())
+    }
+
+    /// Says how many: "2% of packets, 3.00 in a row on average".
+    pub fn amount(&self) -> String {
         let burst = match self.burst {
             Some(burst) if burst < 1.0005 => ", never two in a row".to_owned(),
             Some(burst) => format!(", {burst:.2} in a row on average"),
             None => String::new(),
         };
-        format!("loses {} of packets{burst}", fine_percent(self.share))
+        format!("{} of packets{burst}", fine_percent(self.share))
     }
 }
 

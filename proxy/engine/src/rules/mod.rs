@@ -9,13 +9,17 @@
 mod batch;
 mod close_after;
 mod corrupt;
+mod cross;
 mod delay;
 mod drop;
 mod duplicate;
 mod losses;
+mod mark;
 mod outage;
+mod paths;
 mod promise;
 mod rate;
+mod rebind;
 mod reorder;
 mod reset;
 mod selection;
@@ -35,19 +39,23 @@ mod written;
 pub use batch::{Batch, BatchThen, BatchTrigger};
 pub use close_after::CloseAfter;
 pub use corrupt::{Corrupt, Flips};
+pub use cross::{Cross, CrossTraffic};
 pub use delay::{Delay, DelaySource, DelayTable, DelayTrace, DrawnDelay, Shape};
 pub use drop::{BurstLength, Drop, FourState};
 pub use duplicate::Duplicate;
 pub use losses::{LossModel, Losses};
+pub use mark::Mark;
 pub use outage::Outage;
+pub use paths::PathName;
 pub use promise::{Decision, Limit, Loss, Promise, Traffic, millis};
 pub use rate::{
     CodelSetting, Discipline, DualPi2Setting, DualScheduler, FqCodelSetting, OPPORTUNITY_BYTES,
     PieSetting, Queue, Rate, RateSource, RateTrace,
 };
+pub use rebind::{Rebind, RebindAddresses};
 pub use reorder::Reorder;
 pub use reset::Reset;
-pub use selection::{FlowMatch, Match, MatchBytes, Per, Selection};
+pub use selection::{AgeMatch, EcnMatch, FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
 pub use setting::Timing;
 pub use shorthand::{JitterShape, Shorthand};
 pub use size::Size;
@@ -58,8 +66,11 @@ pub use written::{ReadFile, no_files};
 
 pub(crate) use delay::{TIME_MAX as DELAY_MAX, gaussian_quantile};
 pub(crate) use duplicate::{RULES_MAX as DUPLICATE_RULES_MAX, copy_number};
+pub(crate) use paths::PATHS_MAX;
+pub(crate) use rebind::GAP_MIN as REBIND_GAP_MIN;
 pub(crate) use selection::{RawSelection, write as write_selection};
 pub(crate) use setting::{HoldingRule, InstantRule, RuleSetting, RuleSyntax, Setup, Tables, Work};
+pub(crate) use sojourns::Sojourns;
 pub(crate) use source::{Origin, Source};
 pub(crate) use stream::{Deed, Deeds, Item, StreamRule, StreamSetup};
 pub(crate) use written::{Fields, NamedFile};
@@ -184,6 +195,8 @@ macro_rules! kinds {
 kinds! {
     /// Loses packets.
     Drop,
+    /// Marks packets as having met congestion, and loses those that cannot be marked.
+    Mark,
     /// Flips bits.
     Corrupt,
     /// Holds packets for a time.
@@ -200,6 +213,10 @@ kinds! {
     Outage,
     /// Loses what is too large.
     Size,
+    /// Lets a UDP flow leave from a fresh socket.
+    Rebind,
+    /// Sends traffic of others through what is behind it.
+    Cross,
     /// Lets a delivered stream out in small pieces.
     Slice,
     /// Discards a delivered stream.
@@ -245,15 +262,36 @@ impl RuleKind {
         self.timing() == Timing::Stream
     }
 
+    /// Returns true if the rule acts on the sockets of UDP flows, and not on packets.
+    pub fn is_for_sockets(&self) -> bool {
+        self.timing() == Timing::Socket
+    }
+
+    /// Returns true if the rule acts on packets in a link.
+    pub fn is_for_packets(&self) -> bool {
+        !self.is_for_streams() && !self.is_for_sockets()
+    }
+
     /// Returns true if the rule takes pieces out of what it looks at, doubles or disorders them: to a
     /// stream that costs time where TCP is modelled, and the stream where it is raw.
     pub fn breaks_streams(&self) -> bool {
         match self {
-            Self::Drop(_) | Self::Duplicate(_) | Self::Reorder(_) | Self::Size(_) => true,
+            Self::Drop(_) | Self::Mark(_) => true,
+            Self::Duplicate(_) | Self::Reorder(_) | Self::Size(_) => true,
             Self::Outage(outage) => !outage.hold,
             Self::Batch(batch) => batch.then == BatchThen::Drop,
-            Self::Delay(delay) => delay.reorder,
+            Self::Delay(delay) => delay.reorder || delay.path.is_some(),
+            Self::Rate(rate) => rate.path.is_some(),
             _ => false,
+        }
+    }
+
+    /// Returns the path that it stands on; `None` also if its kind knows none.
+    pub const fn path(&self) -> Option<&PathName> {
+        match self {
+            Self::Delay(delay) => delay.path.as_ref(),
+            Self::Rate(rate) => rate.path.as_ref(),
+            _ => None,
         }
     }
 

@@ -51,7 +51,7 @@ impl Means {
 
 impl Sojourns {
     /// Starts with a span that is up. Spans that are drawn are exponential, with these means.
-    pub(super) fn starting_up(up: Duration, down: Duration, random: bool, origin: Origin) -> Self {
+    pub(crate) fn starting_up(up: Duration, down: Duration, random: bool, origin: Origin) -> Self {
         let mean = Means { up: nanos(up), down: nanos(down) };
         Self::new(origin, mean, random, true)
     }

@@ -6,7 +6,7 @@ use crate::packet::{Body, Packet};
 use crate::profile::{Profile, schema};
 use crate::stage::Stage;
 use jostle_common::time::Instant;
-use jostle_common::units::{BitRate, Probability, Span};
+use jostle_common::units::{BitRate, ByteSize, Probability, Span};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -101,6 +101,7 @@ fn each_shorthand_belongs_to_one_kind_which_makes_a_rule_of_it() {
     let all = Shorthand {
         drop: half,
         burst: Some(BurstLength::Packets(3.0)),
+        mark: half,
         duplicate: half,
         corrupt: half,
         rate: BitRate::new(1000),
@@ -111,6 +112,8 @@ fn each_shorthand_belongs_to_one_kind_which_makes_a_rule_of_it() {
         jitter_memory: Some(Span(Duration::from_millis(50))),
         allow_reorder: Some(true),
         reorder: half,
+        stall: Some(ByteSize::new(1000)),
+        reset: Some(Span(Duration::ZERO)),
     };
     for entry in KINDS {
         let made = (entry.from_shorthand)(&all).unwrap();
@@ -128,6 +131,21 @@ fn each_shorthand_belongs_to_one_kind_which_makes_a_rule_of_it() {
         .collect();
     fields.sort_unstable();
     assert_eq!(claimed, fields);
+}
+
+#[test]
+fn the_profiles_in_the_documents_are_profiles() {
+    let models = text("../../docs/models.md");
+    let blocks: Vec<&str> = models
+        .split("```json\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap_or_default())
+        .collect();
+    for block in &blocks {
+        let profile = Profile::from_json(block).unwrap_or_else(|error| panic!("{error}: {block}"));
+        assert!(!profile.is_empty());
+    }
+    assert!(!blocks.is_empty());
 }
 
 #[test]

@@ -19,6 +19,7 @@
 //! | `connection`, `stream` | both directions, the bytes |
 //! | `model`, `timers`, `event` | all connections of a route over its two links |
 //! | `transfer` | one transfer in virtual time |
+//! | `bulk` | one that never ends, for cross traffic |
 //!
 //! Left out, as it hardly changes these times: the kernel's timer wheel, its rules for quick
 //! acknowledgements, F-RTO, pacing. Left out, and to be known: acknowledgements do not ride on
@@ -26,6 +27,7 @@
 //! D-SACK a network that reorders heavily (far more than a quarter of the least round-trip time)
 //! costs more than it would cost Linux; a connection never gives up by itself.
 
+mod bulk;
 mod connection;
 mod controller;
 mod counters;
@@ -54,6 +56,7 @@ mod usage;
 mod window;
 
 pub use crate::segment::{Ack, Blocks, Data, Segment};
+pub(crate) use bulk::Bulk;
 pub use counters::Counters;
 pub use event::Event;
 pub use model::Model;

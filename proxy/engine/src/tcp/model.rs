@@ -354,7 +354,7 @@ impl Model {
                 connection.handle_reset(direction, &mut out);
                 return self.close(id);
             }
-            Body::Segment(_) | Body::Data(_) | Body::End => return,
+            Body::Segment(_) | Body::Cross(_) | Body::Data(_) | Body::End => return,
         }
         self.settle(id);
     }

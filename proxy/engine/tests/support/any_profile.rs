@@ -95,13 +95,24 @@ fn drops() -> Values {
     .boxed()
 }
 
+fn path() -> (&'static str, Values) {
+    ("path", perhaps(50, one_of(&["a", "b", "c d"])))
+}
+
+/// The fields of a `drop` rule as those of one that marks.
+fn marking(mut fields: Value) -> Value {
+    fields["rule"] = json!("mark");
+    fields
+}
+
 fn delays() -> Values {
     let shape = one_of(&["uniform", "normal", "pareto", "paretonormal"]);
     let table = list(any::<i16>().prop_map(Value::from).boxed());
     let drawn = |shape| {
         let (memory, ends) = (("memory", perhaps(50, time())), ("holds_ends", perhaps(50, flag())));
         let reorder = ("reorder", perhaps(50, flag()));
-        of_kind("delay", [("time", time()), ("jitter", time()), memory, shape, ends, reorder])
+        let (time, jitter) = (("time", time()), ("jitter", time()));
+        of_kind("delay", [time, jitter, memory, shape, ends, reorder, path()])
     };
     let steps = vec((0.0f64..1e9, time()), 1..5).prop_map(|mut steps| {
         steps.sort_by(|(one, _), (other, _)| one.total_cmp(other));
@@ -109,7 +120,7 @@ fn delays() -> Values {
         json!(steps)
     });
     prop_oneof![
-        of_kind("delay", [("time", time())]),
+        of_kind("delay", [("time", time()), path()]),
         drawn(("shape", perhaps(70, shape))),
         drawn(("table", table)),
         of_kind("delay", [("trace", steps.boxed()), ("reorder", flag())]),
@@ -176,7 +187,7 @@ fn rates() -> Values {
     let burst = ("burst", perhaps(50, bytes()));
     let of_trace = [trace, queue.clone(), discipline.clone(), overhead.clone()];
     prop_oneof![
-        of_kind("rate", [limit, queue, discipline, overhead, burst]),
+        of_kind("rate", [limit, queue, discipline, overhead, burst, path()]),
         of_kind("rate", of_trace)
     ]
     .boxed()
@@ -189,12 +200,28 @@ fn fields() -> Values {
         [("chance", share()), ("bits", perhaps(50, small())), ("where", perhaps(50, part))];
     let then = perhaps(50, one_of(&["release", "drop"]));
     let slot = [("window", time()), ("packets", perhaps(50, number())), ("then", then)];
+    let model = perhaps(50, one_of(&["cubic", "reno"]));
+    let cross = [("tcp", small()), ("model", model), ("return", perhaps(50, time()))];
+    let limit = (1u64..1 << 34).prop_map(|bits| json!(format!("{bits}bit/s"))).boxed();
     let outage = [("up", time()), ("down", time()), ("random", flag()), ("hold", flag())];
+    let addresses = prop_oneof![
+        one_of(&["127.0.0.0/8", "10.1.2.3", "fd00::1/64"]),
+        list(one_of(&["127.0.0.2", "::1"])),
+    ];
+    let rebind = [
+        ("first", perhaps(50, time())),
+        ("every", perhaps(50, time())),
+        ("random", perhaps(50, flag())),
+        ("addresses", perhaps(50, addresses.boxed())),
+        ("old", perhaps(50, one_of(&["drop", "deliver"]))),
+    ];
     prop_oneof![
         4 => drops(),
         3 => delays(),
         3 => rates(),
+        1 => drops().prop_map(marking).boxed(),
         1 => of_kind("corrupt", corrupt),
+        1 => of_kind("corrupt", [("chance", share()), ("bytes", small())]),
         1 => of_kind("corrupt", [("bit_error_rate", share())]),
         2 => of_kind("duplicate", [("chance", share()), ("copies", small()), ("gap", time())]),
         1 => of_kind("reorder", [("chance", share()), ("behind", small()), ("at_most", time())]),
@@ -204,6 +231,9 @@ fn fields() -> Values {
         1 => of_kind("batch", [("window", time()), ("chance", share())]),
         1 => of_kind("outage", outage),
         1 => of_kind("size", [("max", bytes())]),
+        1 => of_kind("cross", cross),
+        1 => of_kind("cross", [("rate", limit), ("size", perhaps(50, bytes())), ("start", time())]),
+        1 => of_kind("rebind", rebind),
         1 => of_kind("slice", [("size", bytes()), ("spread", small()), ("gap", time())]),
         1 => of_kind("slice", [("size", bytes()), ("spread", bytes())]),
         1 => of_kind("stall", [("after", bytes()), ("close", time())]),
@@ -212,6 +242,10 @@ fn fields() -> Values {
         1 => of_kind("close_after", [("bytes", bytes()), ("time", time())]),
     ]
     .boxed()
+}
+
+fn ecn() -> Values {
+    one_of(&["not-ect", "ect0", "ect1", "ce"])
 }
 
 /// A rule with what every rule may say.
@@ -225,16 +259,36 @@ fn rule() -> impl Strategy<Value = Value> {
         (1u32..).prop_map(Value::from),
         (1u32..99, 99u32..).prop_map(|(first, last)| json!(format!("{first} - {last}"))),
         (1u32..).prop_map(|nth| json!(format!("every {nth}"))),
+        (1u32..9, 1u32..).prop_map(|(one, nth)| json!([one, format!("every {nth}"), "7-"])),
+    ];
+    let client = one_of(&["127.0.0.2", "10.0.0.0/8:5000-5999", "*:53", "::1", "fd00::/8"]);
+    let target = prop_oneof![
+        one_of(&["example.org", "*.example.org:443", "10.0.0.0/8", "[::1]:80", "*:80"]),
+        Just(json!(["example.org", "[2001:db8::]/32:1-9"])),
+    ];
+    let age = prop_oneof![
+        (0u64..1 << 40).prop_map(|from| json!(format!("{from}ns.."))),
+        (1u64..1 << 40).prop_map(|until| json!(format!("..{until}ns"))),
+        (0u64..1 << 40, 1u64..).prop_map(|(from, more)| {
+            json!(format!("{from}ns..{}ns", from.saturating_add(more)))
+        }),
     ];
     let flow = ("flow", perhaps(50, flow.boxed()));
+    let client = ("client", perhaps(25, client));
+    let target = ("target", perhaps(25, target.boxed()));
+    let age = ("age", perhaps(25, age.boxed()));
     let of_packets = object([
         ("after", perhaps(50, small())),
         ("first", perhaps(50, number())),
         ("size", perhaps(50, object([("min", bytes())]))),
         ("bytes", perhaps(50, object([("offset", small()), ("hex", hex.boxed())]))),
+        ("ecn", perhaps(50, prop_oneof![ecn(), list(ecn())].boxed())),
         flow.clone(),
+        client.clone(),
+        target.clone(),
+        age.clone(),
     ]);
-    let matching = prop_oneof![of_packets, object([flow])].boxed();
+    let matching = prop_oneof![of_packets, object([flow, client, target, age])].boxed();
     let common = object([
         ("name", perhaps(25, name)),
         ("per", perhaps(25, Just(json!("flow")).boxed())),
@@ -255,16 +309,17 @@ fn lists() -> impl Strategy<Value = [Vec<Value>; 3]> {
 }
 
 /// What is left of a list once the rules that no profile may have are gone.
-fn valid(rules: &[Value]) -> Vec<Value> {
+fn valid(list: &str, rules: &[Value]) -> Vec<Value> {
     let is_valid =
-        |rule: &&Value| Profile::from_value("", json!({ "up": [rule] }), &no_files).is_ok();
+        |rule: &&Value| Profile::from_value("", json!({ list: [rule] }), &no_files).is_ok();
     rules.iter().filter(is_valid).cloned().collect()
 }
 
 /// A profile of rules that are right each for itself.
 pub(crate) fn any_profile() -> impl Strategy<Value = Value> {
     let written = |lists: &[Vec<Value>; 3]| {
-        let [both, up, down] = lists.each_ref().map(|rules| valid(rules));
+        let [both, up, down] = lists;
+        let (both, up, down) = (valid("both", both), valid("up", up), valid("down", down));
         json!({ "both": both, "up": up, "down": down })
     };
     let phases = vec((lists(), 100_000u64..1 << 50), 0..3);

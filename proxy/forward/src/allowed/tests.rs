@@ -29,6 +29,11 @@ fn reaches(list: &Allowed, text: &str) -> bool {
     }
 }
 
+/// Writes a digit as another script does, whose zero is `zero`.
+fn wide(c: char, zero: u32) -> char {
+    c.to_digit(10).map_or(c, |digit| char::from_u32(zero + digit).unwrap())
+}
+
 #[test]
 fn a_proxy_for_others_reaches_nothing_private_however_it_is_spelled() {
     let open = list(&[], true);
@@ -84,6 +89,29 @@ fn a_proxy_for_others_reaches_nothing_private_however_it_is_spelled() {
             format!("{a}.{tail}"),
             format!("{a}.{b}.{low}"),
             format!("{a:#x}.{b}.{c}.{d}"),
+            // The NAT64 prefixes that networks choose themselves (RFC 8215).
+            format!("[64:ff9b:1::{host}]"),
+            // What stands for an IPv4 address elsewhere, and addresses nothing here.
+            format!("[{host}]"),
+            format!("[::ffff:{host}%1]"),
+            format!("[::ffff:{host}%25lo]"),
+            host.replace('.', "%2e"),
+            host.replace('.', "%2E"),
+            host.replace('.', "\u{3002}"),
+            host.replace('.', "\u{ff0e}"),
+            host.chars().map(|c| wide(c, 0xff10)).collect(),
+            host.chars().map(|c| wide(c, 0x0660)).collect(),
+            host.chars().map(|c| wide(c, 0x2460 - 1)).collect(),
+            format!("{host}.."),
+            format!(".{host}"),
+            format!("{host}\0"),
+            format!("{host} "),
+            format!("user@{host}"),
+            format!("8.8.8.8@{host}"),
+            format!("8.8.8.8#@{host}"),
+            format!("{host}/8.8.8.8"),
+            format!("http://{host}"),
+            format!("\\{host}"),
         ]);
     }
     for host in [
@@ -108,6 +136,17 @@ fn a_proxy_for_others_reaches_nothing_private_however_it_is_spelled() {
         "[3fff::1]",
         "[5f00::1]",
         "[64:ff9b:1::7f00:1]",
+        "[fe80::1%lo]",
+        "[fe80::1%25lo]",
+        "[::1%lo]",
+        "[::1].",
+        "[[::1]]",
+        "[::1",
+        "::1",
+        "[0:0:0:0:0:0:7f00:1]",
+        "[::0:0]",
+        "[fe80::5efe:127.0.0.1]",
+        "app.localhost",
         "[::ffff:0:127.0.0.1]",
         "localhost",
         "LOCALHOST",
@@ -115,7 +154,7 @@ fn a_proxy_for_others_reaches_nothing_private_however_it_is_spelled() {
     ] {
         spellings.push(host.to_owned());
     }
-    assert!(spellings.len() >= 400, "{}", spellings.len());
+    assert!(spellings.len() >= 1000, "{}", spellings.len());
     for host in &spellings {
         let text = format!("{host}:80");
         assert!(!reaches(&open, &text), "{text}");
@@ -205,6 +244,9 @@ fn entries_that_mean_nothing_are_refused() {
         "",
         ":80",
         "a:0",
+        "a:+1",
+        "10.0.0.0/+8",
+        "10.0.0.0/",
         "a:99999",
         "a b",
         "a/8",

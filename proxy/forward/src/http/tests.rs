@@ -2,14 +2,13 @@ use super::*;
 use crate::Failure;
 use proptest::prelude::*;
 
-/// What becomes of an exchange, the same however the bytes are cut.
+/// What becomes of an exchange, the same however the bytes are cut: at each place if they are few.
 fn exchange(credentials: Option<&str>, bytes: &[u8]) -> (Progress, String, Vec<u8>) {
-    let results = [1, 3, 7, usize::MAX].map(|step| {
+    let of = |mut pieces: &mut dyn Iterator<Item = &[u8]>| {
         let credentials = credentials.map(|text| Credentials::read(text).unwrap());
         let mut negotiation = Negotiation::new(credentials);
         let (mut answer, mut progress) = (Vec::new(), Progress::More);
-        let mut pieces = bytes.chunks(step.min(bytes.len().max(1)));
-        for piece in pieces.by_ref() {
+        for piece in &mut pieces {
             progress = negotiation.handle(piece, &mut answer);
             if progress != Progress::More {
                 break;
@@ -21,9 +20,17 @@ fn exchange(credentials: Option<&str>, bytes: &[u8]) -> (Progress, String, Vec<u
             _ => rest.clear(),
         }
         (progress, String::from_utf8(answer).unwrap(), rest)
-    });
-    assert!(results.iter().all(|result| *result == results[0]), "{bytes:?}: {results:?}");
-    results.into_iter().next().unwrap()
+    };
+    let whole = of(&mut [bytes].into_iter());
+    let step = if bytes.len() < 1000 { 1 } else { bytes.len() / 7 };
+    for cut in (0..bytes.len()).step_by(step) {
+        let (first, second) = bytes.split_at(cut);
+        assert_eq!(of(&mut [first, second].into_iter()), whole, "{bytes:.80?} cut at {cut}");
+    }
+    for step in [1, 3] {
+        assert_eq!(of(&mut bytes.chunks(step)), whole, "{bytes:.80?} in pieces of {step}");
+    }
+    whole
 }
 
 fn status(answer: &str) -> Option<u16> {
@@ -105,7 +112,7 @@ fn what_is_no_request_for_a_proxy_is_refused() {
     let post = |fields: &str| format!("POST http://a/ HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
     let tunnel = |fields: &str| format!("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n{fields}\r\n");
     let long = "a".repeat(HEAD_BYTES_MAX);
-    for (request, expected) in [
+    let exchanges = [
         (connect("a"), 400),
         (connect("a:0"), 400),
         (connect("a:65536"), 400),
@@ -139,6 +146,28 @@ fn what_is_no_request_for_a_proxy_is_refused() {
         (post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), 400),
         (post("Transfer-Encoding: gzip, chunked\r\n"), 501),
         (post("Transfer-Encoding : chunked\r\n"), 400),
+        (post("Content-Length: 1, 2\r\n"), 400),
+        (post("Content-Length: -1\r\n"), 400),
+        (post("Content-Length: 0x5\r\n"), 400),
+        (post("Content-Length: 1 1\r\n"), 400),
+        (post("Content-Length: \r\n"), 400),
+        (post("Content-Length: 99999999999999999999\r\n"), 400),
+        (post("Content-Length : 1\r\n"), 400),
+        (post("content-length: 1\r\nContent-Length: 2\r\n"), 400),
+        (post("Transfer-Encoding: chunked\r\nContent-Length: 1\r\n"), 400),
+        (post("Transfer-Encoding: xchunked\r\n"), 400),
+        (post("Transfer-Encoding: identity\r\n"), 400),
+        (post("Transfer-Encoding: \r\n"), 400),
+        (post("Transfer-Encoding:\x0bchunked\r\n"), 400),
+        (post("Transfer-Encoding: chunk\r\n ed\r\n"), 400),
+        (post(" Transfer-Encoding: chunked\r\n"), 400),
+        (post("Transfer\tEncoding: chunked\r\n"), 400),
+        (post("Transfer-Encoding\r\n"), 400),
+        (post(": chunked\r\n"), 400),
+        (post("X: a\nContent-Length: 1\r\n"), 400),
+        (post("X\0: a\r\n"), 400),
+        (post("X\x7f: a\r\n"), 400),
+        (post("Host : b\r\n"), 400),
         (post("X: a\r\n b\r\n"), 400),
         (post("X: a\rY: b\r\n"), 400),
         (post("X: a\0b\r\n"), 400),
@@ -157,7 +186,9 @@ fn what_is_no_request_for_a_proxy_is_refused() {
         (format!("GET http://a/ HTTP/1.1\r\nX: {long}\r\n"), 431),
         ("\x05\x01\x00\r\n".into(), 400),
         ("\x16\x03\x01\x02\x00\n".into(), 400),
-    ] {
+    ];
+    assert!(exchanges.len() >= 70, "{}", exchanges.len());
+    for (request, expected) in exchanges {
         let (progress, answer, _) = exchange(None, request.as_bytes());
         assert!(matches!(progress, Progress::Refused(_)), "{request:.80?}: {progress:?}");
         assert_eq!(status(&answer), Some(expected), "{request:.80?}: {answer}");

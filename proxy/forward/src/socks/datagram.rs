@@ -25,8 +25,10 @@ pub fn read(datagram: &[u8]) -> Result<(Target, usize), DatagramError> {
     let Ok(Some((host, port, taken))) = address(rest) else {
         return Err(DatagramError::Malformed);
     };
-    let target = Target::new(&host, port).map_err(|_| DatagramError::Malformed)?;
-    Ok((target, 3 + taken))
+    if port == 0 {
+        return Err(DatagramError::Malformed);
+    }
+    Ok((Target { host, port }, 3 + taken))
 }
 
 /// Returns the header of a datagram that comes from `sender`.

@@ -1,10 +1,14 @@
 //! SOCKS5: the greeting and request of a client (RFC 1928), user and password (RFC 1929), the
-//! answers, and the header of relayed datagrams ([`datagram`]).
+//! answers, the header of relayed datagrams ([`datagram`]), and who may send them
+//! ([`Associations`]).
 
+mod associations;
 pub mod datagram;
 
+pub use associations::{Admission, AssociationId, AssociationLimits, Associations, Sender};
+
 use crate::credentials::Credentials;
-use crate::target::Target;
+use crate::target::{Host, Target};
 use crate::{Asked, Failure, Malformed, Progress};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -170,21 +174,18 @@ fn request(bytes: &[u8], answer: &mut Vec<u8>) -> Outcome {
         return refuse(COMMAND_UNKNOWN, Malformed::Bytes);
     }
     let (host, port, taken) = match address(rest) {
-        Ok(Some(address)) => address,
+        Ok(Some(said)) => said,
         Ok(None) => return Outcome::Short,
         Err(AddressError::Kind) => return refuse(ADDRESS_UNKNOWN, Malformed::Bytes),
         Err(AddressError::Name) => return refuse(FAILED, Malformed::Bytes),
     };
     let taken = 3 + taken;
     match command {
-        // A client that cannot know yet from where it will send says 0.0.0.0:0; it is asked for
-        // nothing but that.
-        ASSOCIATE => Outcome::Asked(taken, Asked::Associate),
-        CONNECT => match Target::new(&host, port) {
-            Ok(target) => Outcome::Asked(taken, Asked::Connect(target)),
-            Err(_) => refuse(FAILED, Malformed::Bytes),
-        },
-        _ => refuse(COMMAND_UNKNOWN, Malformed::Unsupported),
+        // Here the address is where the client will send from, as far as it knows.
+        ASSOCIATE => Outcome::Asked(taken, Asked::Associate(Sender { host, port })),
+        BIND => refuse(COMMAND_UNKNOWN, Malformed::Unsupported),
+        _ if port == 0 => refuse(FAILED, Malformed::Bytes),
+        _ => Outcome::Asked(taken, Asked::Connect(Target { host, port })),
     }
 }
 
@@ -196,26 +197,24 @@ enum AddressError {
     Name,
 }
 
-/// Reads a kind, an address and a port: the host as text, the port, and how many bytes they took;
-/// `None` if there are not enough.
-fn address(bytes: &[u8]) -> Result<Option<(String, u16, usize)>, AddressError> {
+/// Reads a kind, an address and a port: the host, the port, and how many bytes they took; `None`
+/// if there are not enough.
+fn address(bytes: &[u8]) -> Result<Option<(Host, u16, usize)>, AddressError> {
     let Some((kind, rest)) = bytes.split_first() else { return Ok(None) };
     let (host, rest) = match *kind {
         IPV4 => match rest.split_first_chunk::<4>() {
-            Some((octets, rest)) => (Ipv4Addr::from(*octets).to_string(), rest),
+            Some((octets, rest)) => (Host::Address(Ipv4Addr::from(*octets).into()), rest),
             None => return Ok(None),
         },
         IPV6 => match rest.split_first_chunk::<16>() {
-            Some((octets, rest)) => (Ipv6Addr::from(*octets).to_string(), rest),
+            Some((octets, rest)) => (Host::Address(Ipv6Addr::from(*octets).to_canonical()), rest),
             None => return Ok(None),
         },
         NAME => match counted(rest) {
             Some((name, rest)) => {
                 let name = std::str::from_utf8(name).map_err(|_| AddressError::Name)?;
-                (name.to_owned(), rest)
+                (Host::read(name).map_err(|_| AddressError::Name)?, rest)
             }
-            // An empty name is wrong before its port has come.
-            None if rest.first() == Some(&0) => return Err(AddressError::Name),
             None => return Ok(None),
         },
         _ => return Err(AddressError::Kind),

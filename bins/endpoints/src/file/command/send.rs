@@ -1,7 +1,6 @@
 //! `jostle-client file`: sends a file over TCP or over plain UDP.
 
 use super::{counts_json, counts_text, goodput, map_text, ranges};
-use crate::address::resolve;
 use crate::ending::Ending;
 use crate::file::{PORT, tcp, udp};
 use crate::options::{span, transport};
@@ -9,6 +8,7 @@ use crate::protocol::CHUNK_BYTES;
 use crate::protocol::file::{ChunkState, UdpFileSenderSettings, intact_bytes};
 use crate::protocol::storage::Source as _;
 use crate::storage::FileSource;
+use crate::way::WayOptions;
 use clap::Args;
 use jostle_common::digest::Digest;
 use jostle_common::transport::Transport;
@@ -54,6 +54,8 @@ pub struct FileSendArgs {
     /// Print an object per line instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    way: WayOptions,
 }
 
 /// The summary that both transports report.
@@ -77,7 +79,7 @@ impl FileSendArgs {
         if self.over == Transport::Tcp && self.rate.is_some() {
             return Err(Usage::error("--rate paces UDP; TCP finds its own rate"));
         }
-        let server = resolve(&self.server, self.over.name(), PORT)?;
+        let server = self.way.to(&self.server, self.over.name(), PORT)?;
         let mut source = FileSource::open(&self.file)?;
         let bar = progress::bytes(source.size(), &self.file.display().to_string());
         let (ending, is_equal) = match self.over {

@@ -4,6 +4,7 @@ use super::{
     DigestCheck, DownloadTarget, HttpClient, HttpClientSettings, HttpClientTotals, HttpReport,
     Sending, Url, download, head, run, upload,
 };
+use crate::way::WayOptions;
 use clap::{Args, Subcommand};
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
@@ -104,6 +105,8 @@ struct Common {
     /// Print an object per line instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    way: WayOptions,
 }
 
 impl MethodArgs {
@@ -160,7 +163,8 @@ impl HttpClientArgs {
             timeout: common.timeout,
             retries: common.retries,
             size_max: self.method.size_max(),
-        });
+        })
+        .by_proxy(common.way.proxy()?);
         let clock = Clock::start();
         let mut sums = Sums::default();
         let done = run(stop, async {

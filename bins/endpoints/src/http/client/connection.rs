@@ -4,6 +4,9 @@
 
 use super::failure::HttpFailure;
 use super::url::Url;
+use crate::protocol::socks5::SocksTarget;
+use crate::socks;
+use crate::way::SocksProxy;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -44,13 +47,15 @@ pub struct HttpClientTotals {
 #[derive(Debug)]
 pub(super) struct HttpConnection {
     timeout: Duration,
+    pub(super) proxy: Option<SocksProxy>,
     open: Option<(String, SendRequest<Counted>)>,
     pub(super) totals: HttpClientTotals,
 }
 
 impl HttpConnection {
     pub(super) const fn new(timeout: Duration) -> Self {
-        Self { timeout, open: None, totals: HttpClientTotals { connections: 0, requests: 0 } }
+        let totals = HttpClientTotals { connections: 0, requests: 0 };
+        Self { timeout, proxy: None, open: None, totals }
     }
 
     /// Sends a request, over the connection that is open if it leads there, and returns the head of
@@ -143,6 +148,13 @@ impl HttpConnection {
         HttpFailure::Passing(format!("{what}: nothing moved for {}", format_duration(self.timeout)))
     }
 
+    async fn connect(&self, url: &Url) -> io::Result<TcpStream> {
+        let Some(proxy) = &self.proxy else { return TcpStream::connect(url.host()).await };
+        let (host, port) = url.host();
+        let target = SocksTarget { host: host.to_owned(), port };
+        socks::connect(proxy, target).await
+    }
+
     /// Returns the connection to send on, and true if it was there before.
     async fn sender(&mut self, url: &Url) -> Result<(SendRequest<Counted>, bool), HttpFailure> {
         if let Some((authority, mut sender)) = self.open.take()
@@ -156,8 +168,7 @@ impl HttpConnection {
         let failed = |error: &dyn std::fmt::Display| {
             HttpFailure::Passing(format!("cannot connect to {}: {error}", url.authority()))
         };
-        let stream = match tokio::time::timeout(self.timeout, TcpStream::connect(url.host())).await
-        {
+        let stream = match tokio::time::timeout(self.timeout, self.connect(url)).await {
             Ok(stream) => stream.map_err(|error| failed(&error))?,
             Err(_) => {
                 return Err(failed(&format!("no answer for {}", format_duration(self.timeout))));

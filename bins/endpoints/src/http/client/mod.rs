@@ -30,6 +30,7 @@ pub use report::{DigestCheck, Head, HttpReport};
 pub use upload::{Sending, upload};
 pub use url::Url;
 
+use crate::way::SocksProxy;
 use connection::HttpConnection;
 use failure::HttpFailure;
 use jostle_console::stop::Stop;
@@ -64,6 +65,13 @@ impl HttpClient {
     /// Creates a client without a connection yet.
     pub fn new(settings: HttpClientSettings) -> Self {
         Self { settings, connection: HttpConnection::new(settings.timeout) }
+    }
+
+    /// The same client, which connects by a proxy if there is one.
+    #[must_use]
+    pub fn by_proxy(mut self, proxy: Option<SocksProxy>) -> Self {
+        self.connection.proxy = proxy;
+        self
     }
 
     /// Returns the totals.

@@ -298,7 +298,7 @@ impl Endpoint for EchoClient {
         self.waiting.insert(number, now + self.timer.timeout());
         self.last_sent = now;
         self.report.sent += 1;
-        Some(Transmit { to: self.settings.server, payload })
+        Some(Transmit::new(self.settings.server, payload))
     }
 
     fn deadline(&self) -> Option<Instant> {

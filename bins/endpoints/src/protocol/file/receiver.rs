@@ -303,7 +303,7 @@ impl<F: Folder> UdpFileReceiver<F> {
 
     fn answer(&mut self, to: SocketAddr, control: &ServerControl) {
         if self.outbox.len() < OUTBOX_MAX {
-            self.outbox.push_back(Transmit { to, payload: control.encode() });
+            self.outbox.push_back(Transmit::new(to, control.encode()));
         }
     }
 

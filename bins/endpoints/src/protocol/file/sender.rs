@@ -301,7 +301,7 @@ impl<F: Source> UdpFileSender<F> {
         self.pacer.note(now, payload.len());
         self.report.packets += 1;
         self.phase = SendingPhase::Sending(number + 1);
-        Some(Transmit { to: self.settings.server, payload })
+        Some(Transmit::new(self.settings.server, payload))
     }
 
     /// Sends `control` when it is due, and again until it is answered.
@@ -318,7 +318,7 @@ impl<F: Source> UdpFileSender<F> {
         }
         self.next = Some(now + self.timer.timeout());
         self.report.control += 1;
-        Some(Transmit { to: self.settings.server, payload: control.encode() })
+        Some(Transmit::new(self.settings.server, control.encode()))
     }
 }
 
@@ -382,7 +382,7 @@ impl<F: Source> Endpoint for UdpFileSender<F> {
             SendingPhase::Over => {
                 self.goodbyes = self.goodbyes.checked_sub(1)?;
                 let payload = ClientControl::Bye { transfer }.encode();
-                Some(Transmit { to: self.settings.server, payload })
+                Some(Transmit::new(self.settings.server, payload))
             }
         }
     }

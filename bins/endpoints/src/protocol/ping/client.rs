@@ -7,6 +7,7 @@ use crate::protocol::pacer::CATCH_UP;
 use crate::protocol::timer::{RetransmissionTimer, Timing};
 use crate::protocol::wire::Unreadable;
 use crate::protocol::{Endpoint, Redirect, Transmit};
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -61,6 +62,8 @@ pub struct PingClientSettings {
     pub timing: Timing,
     /// The time after which the run ends, whatever is still open.
     pub deadline: Option<Duration>,
+    /// What IP headers are to say of congestion: ECT, to learn what is marked on the way.
+    pub ecn: Ecn,
     /// True if [`PingClient::next_event`] tells what happened to each datagram.
     pub tell: bool,
 }
@@ -78,6 +81,7 @@ impl PingClientSettings {
             retries: 3,
             timing: Timing::Adaptive,
             deadline: None,
+            ecn: Ecn::NotEct,
             tell: true,
         }
     }
@@ -231,7 +235,7 @@ impl PingClient {
         }
     }
 
-    fn handle_answer(&mut self, now: Instant, ping: Ping) {
+    fn handle_answer(&mut self, now: Instant, ecn: Ecn, ping: Ping) {
         let Ping { number, attempt, .. } = ping;
         // Attempts count from 1; a 0 becomes a place that no request has.
         let place = (attempt as usize).wrapping_sub(1);
@@ -246,7 +250,7 @@ impl PingClient {
         let (late, doubled) = (before == AttemptState::Silent, before == AttemptState::Answered);
         self.refusals = 0;
         self.timer.reset();
-        self.tell(PingEvent::Answer { number, attempt, round_trip, late, doubled });
+        self.tell(PingEvent::Answer { number, attempt, round_trip, ecn, late, doubled });
         if doubled {
             self.report.doubled += 1;
             return;
@@ -255,6 +259,7 @@ impl PingClient {
             self.due.remove(&(until, number, attempt));
         }
         self.report.received += 1;
+        self.report.said[usize::from(ecn.bits())] += 1;
         self.report.late += u64::from(late);
         self.report.ended = Some(now);
         self.report.round_trips.record(round_trip);
@@ -277,8 +282,8 @@ impl PingClient {
         self.last_sent = now;
         self.report.sent += 1;
         self.report.waiting = self.due.len() as u64;
-        let PingClientSettings { server, run, size, .. } = self.settings;
-        Transmit { to: server, payload: Ping { run, number, attempt }.encode(size) }
+        let PingClientSettings { server, run, size, ecn, .. } = self.settings;
+        Transmit { to: server, payload: Ping { run, number, attempt }.encode(size), ecn }
     }
 
     /// Begins the next request.
@@ -373,6 +378,14 @@ impl Redirect for PingClient {
 
 impl Endpoint for PingClient {
     fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        self.handle_marked(now, from, Ecn::NotEct, datagram);
+    }
+
+    fn hears_marks(&self) -> bool {
+        self.settings.ecn.takes_marks()
+    }
+
+    fn handle_marked(&mut self, now: Instant, from: SocketAddr, ecn: Ecn, datagram: &[u8]) {
         if self.outcome.is_some() {
             // The accounts are closed.
             return;
@@ -392,7 +405,7 @@ impl Endpoint for PingClient {
             self.remark(datagram, read.is_ok());
         }
         match read {
-            Ok(ping) if ping.run == self.settings.run => self.handle_answer(now, ping),
+            Ok(ping) if ping.run == self.settings.run => self.handle_answer(now, ecn, ping),
             Ok(_) | Err(Unreadable::Senseless) => self.report.ignored += 1,
             Err(Unreadable::Damaged) => {
                 self.report.damaged += 1;

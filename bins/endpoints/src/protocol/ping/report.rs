@@ -2,6 +2,7 @@
 //! a failure.
 
 use crate::protocol::jitter::Jitter;
+use jostle_common::ecn::Ecn;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
 use std::net::SocketAddr;
@@ -18,6 +19,8 @@ pub enum PingEvent {
         attempt: u32,
         /// From sending it until now.
         round_trip: Duration,
+        /// What its IP header said of congestion.
+        ecn: Ecn,
         /// True if its timeout had passed.
         late: bool,
         /// True if it had been answered before.
@@ -53,6 +56,8 @@ pub struct PingReport {
     pub sent: u64,
     /// Datagrams whose answer came.
     pub received: u64,
+    /// Of those, how many said what of congestion, by the bits of the code point.
+    pub said: [u64; 4],
     /// Of those, answers that came when their timeout had passed.
     pub late: u64,
     /// Further answers to the same datagram.
@@ -87,6 +92,11 @@ impl PingReport {
     pub fn loss(&self) -> Option<f64> {
         let known = self.sent - self.waiting;
         (known > 0).then(|| self.lost() as f64 / known as f64)
+    }
+
+    /// Returns the number of datagrams whose answer said this of congestion.
+    pub const fn said(&self, ecn: Ecn) -> u64 {
+        self.said[ecn.bits() as usize]
     }
 
     /// Returns the time from the first datagram to the end.

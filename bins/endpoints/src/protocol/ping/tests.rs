@@ -4,6 +4,7 @@ use super::client::REQUESTS_MAX;
 use super::*;
 use crate::protocol::timer::Timing;
 use crate::protocol::{Endpoint, Transmit};
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use proptest::prelude::*;
 use std::net::SocketAddr;
@@ -92,6 +93,7 @@ fn late_and_doubled_answers_belong_to_the_datagram_they_answer() {
         number: 1,
         attempt,
         round_trip: ms(millis),
+        ecn: Ecn::NotEct,
         late,
         doubled,
     };

@@ -290,7 +290,7 @@ impl<S: Sink> SawClient<S> {
         // Unless an answer asks for the next request first.
         self.timed_out = true;
         let request = Request { number: self.number, attempt: self.attempt };
-        Transmit { to: self.settings.server, payload: request.encode(self.padded) }
+        Transmit::new(self.settings.server, request.encode(self.padded))
     }
 
     fn gives_up_at(&self) -> Option<Instant> {
@@ -349,7 +349,7 @@ impl<S: Sink> Endpoint for SawClient<S> {
     fn poll(&mut self, now: Instant) -> Option<Transmit> {
         if self.outcome.is_some() {
             self.thanks = self.thanks.checked_sub(1)?;
-            return Some(Transmit { to: self.settings.server, payload: Thanks.encode() });
+            return Some(Transmit::new(self.settings.server, Thanks.encode()));
         }
         let Some(next) = self.next else {
             self.report.started = Some(now);

@@ -121,7 +121,7 @@ impl<F: Source> SawServer<F> {
             self.report.answers += 1;
             self.expect_the_end(now, number);
         }
-        self.outbox.push_back(Transmit { to: from, payload });
+        self.outbox.push_back(Transmit::new(from, payload));
     }
 
     /// Answers a bare number with the bare packet.
@@ -140,7 +140,7 @@ impl<F: Source> SawServer<F> {
         self.report.answers += 1;
         self.expect_the_end(now, number);
         let payload = Bytes::copy_from_slice(&buffer[..length]);
-        self.outbox.push_back(Transmit { to: from, payload });
+        self.outbox.push_back(Transmit::new(from, payload));
         if length == 0 {
             // It has asked beyond the end, which is all that its end says.
             self.handle_thanks(from);

@@ -2,6 +2,7 @@ use super::*;
 use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::transport::Transport;
+use jostle_engine::counters::EcnCounters;
 use jostle_engine::route::Configuration;
 use jostle_proxy::{DelaySummary, LatenessSummary, MemorySummary};
 
@@ -15,11 +16,13 @@ fn link(route: &str, direction: Direction, entered: u64) -> LinkSummary {
         delivered: entered,
         discarded: [("drop", 0), ("queue_full", 0)].into(),
         corrupted: 0,
+        ecn: Some(EcnCounters::default()),
         held: 0,
         missed_by_kernel: Some(0),
         bytes_in: 0,
         bytes_out: 0,
         bytes_discarded: Default::default(),
+        cross: None,
         lateness: LatenessSummary::default(),
         delay: DelaySummary::default(),
     }

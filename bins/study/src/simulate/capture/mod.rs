@@ -146,7 +146,12 @@ impl Iterator for Packets {
             let direction = if packet.source == speaker { Direction::Up } else { Direction::Down };
             return Some((
                 direction,
-                Arrival { at: Instant::from_nanos(self.last), size: packet.size, flow },
+                Arrival {
+                    at: Instant::from_nanos(self.last),
+                    size: packet.size,
+                    flow,
+                    ecn: packet.ecn,
+                },
             ));
         }
     }

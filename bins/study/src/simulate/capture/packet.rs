@@ -2,6 +2,7 @@
 
 use super::Endpoint;
 use super::frame::PassedOver;
+use jostle_common::ecn::Ecn;
 use std::net::IpAddr;
 
 /// Protocol numbers of IP.
@@ -23,8 +24,20 @@ pub(super) struct IpPacket {
     pub(super) protocol: u8,
     /// The size that a route would count: the payload of UDP, all of other packets.
     pub(super) size: u32,
+    /// What it says of congestion.
+    pub(super) ecn: Ecn,
     /// Set if it is a part of a datagram.
     pub(super) fragment: Option<Fragment>,
+}
+
+/// Returns what the header of a packet says of congestion: in the second byte of IPv4, and in the second
+/// and third half of the first two bytes of IPv6.
+fn congestion(packet: &[u8]) -> Ecn {
+    match bytes(packet, 0) {
+        Ok([first, second]) if first >> 4 == 4 => Ecn::of_tos(second),
+        Ok([first, second]) => Ecn::of_tos(first << 4 | second >> 4),
+        Err(_) => Ecn::NotEct,
+    }
 }
 
 /// A part of a datagram.
@@ -114,7 +127,8 @@ impl IpPacket {
             _ => 0,
         };
         let size = u32::try_from(total.saturating_sub(in_front)).unwrap_or(u32::MAX);
-        Self { source: (source, port(0)), target: (target, port(2)), protocol, size, fragment }
+        let [source, target] = [(source, port(0)), (target, port(2))];
+        Self { source, target, protocol, size, ecn: congestion(packet), fragment }
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn run(stage: &Stage<'_>, row: &mut Row) -> anyhow::Result<Ended> {
         |stop| serve(server, trial, stop),
         |route, stop| {
             let settings =
-                MessagesSettings { server: vec![route], protocol: trial.messages_client() };
+                MessagesSettings { server: route.into(), protocol: trial.messages_client() };
             send(&settings, Input::made(trial.messages()), stop, |_| {})
         },
     )?;

@@ -21,7 +21,7 @@ pub(super) fn run(stage: &Stage<'_>, row: &mut Row) -> anyhow::Result<Ended> {
         interrupt,
         |stop| server.run(stop, |_| {}),
         // The server is new, so there was no earlier run.
-        |route, stop| ping(&[route], &trial.ping_client(route, 1), stop, |_, _, _| {}),
+        |route, stop| ping(&route.into(), &trial.ping_client(route, 1), stop, |_, _, _| {}),
     )?;
     if let Err(error) = &crossed.server {
         bail!("the server has failed: {error}");

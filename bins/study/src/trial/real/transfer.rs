@@ -239,7 +239,7 @@ fn send_tcp(
     stop: &Stop,
     tell: impl Fn(u64),
 ) -> anyhow::Result<Outcome> {
-    let sending = tcp::TcpFileSettings { server: vec![route], patience: settings.patience() };
+    let sending = tcp::TcpFileSettings { server: route.into(), patience: settings.patience() };
     let sent = tcp::send(&sending, &mut subject.content.clone(), stop, tell)?;
     Ok(Outcome { elapsed: sent.elapsed, ..Outcome::new(sent.ending) })
 }
@@ -252,7 +252,7 @@ fn send_udp(
     tell: impl Fn(u64),
 ) -> anyhow::Result<Outcome> {
     let sending = udp::UdpFileSettings {
-        server: vec![route],
+        server: route.into(),
         rate: settings.pace,
         patience: settings.patience(),
     };

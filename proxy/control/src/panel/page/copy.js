@@ -16,7 +16,9 @@ function configuration(proxy) {
   const tcp = proxy.protocol === "udp" || !proxy.tcp ? {} : { tcp: proxy.tcp === "raw" ? "raw" : { model: proxy.tcp } };
   const unit = proxy.tcp === "raw" && proxy.unit ? { unit: proxy.unit } : {};
   const seed = proxy.seed == null ? {} : { seed: proxy.seed };
-  const entry = { name: proxy.name, listen: `${proxy.protocol}://${proxy.listen}`, upstream: proxy.upstream, ...seed, ...tcp, ...unit, profile: compact(shown(proxy)) };
+  // The password is not known here: whoever plays it writes the user in.
+  const way = proxy.target == null ? { upstream: proxy.upstream } : { target: proxy.target };
+  const entry = { name: proxy.name, listen: `${proxy.protocol}://${proxy.listen}`, ...way, ...seed, ...tcp, ...unit, profile: compact(shown(proxy)) };
   return { ...(store.seed == null ? {} : { seed: store.seed }), proxies: [entry] };
 }
 

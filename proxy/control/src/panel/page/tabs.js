@@ -29,20 +29,27 @@ function draw() {
   if (!proxy) return;
   setText(byId("route-name"), proxy.name);
   setText(byId("route-listen"), `${proxy.protocol}://${proxy.listen}`);
-  setText(byId("route-upstream"), proxy.upstream);
+  setText(byId("route-upstream"), leadsTo(proxy));
   setText(byId("route-kind"), kind(proxy));
   byId("route-enabled").checked = proxy.enabled;
   setText(byId("route-state"), proxy.enabled ? "listens" : "closed");
 }
 
+/** Its upstream, or what its clients may ask for. */
+function leadsTo({ upstream, target }) {
+  if (target == null) return upstream;
+  return Array.isArray(target) ? target.join(", ") : "any target";
+}
+
 function kind({ protocol, tcp, unit }) {
   if (protocol === "udp" || !tcp) return "UDP";
   const meaning = tcp === "raw" ? `raw${unit ? `, by ${unit}` : ""}` : `modelled, ${tcp}`;
-  return `${protocol === "both" ? "UDP and TCP" : "TCP"} (${meaning})`;
+  const relayed = { both: "UDP and TCP", socks5: "SOCKS5", "http-proxy": "HTTP proxy" }[protocol] ?? "TCP";
+  return `${relayed} (${meaning})`;
 }
 
 function tab(name) {
-  return el("button", { type: "button", role: "tab", class: "tab", "data-key": name, "aria-controls": "route", onclick: () => select(name) },
+  return el("button", { type: "button", role: "tab", class: "tab", "data-key": name, title: name, "aria-controls": "route", onclick: () => select(name) },
     el("span", { class: "lamp", "aria-hidden": "true" }), el("span", { class: "name" }, name), el("span", { class: "num figures", "aria-hidden": "true" }));
 }
 
@@ -79,15 +86,26 @@ byId("route-enabled").addEventListener("change", (event) => switchProxy(store.se
 const adding = byId("adding");
 byId("add").addEventListener("click", () => adding.showModal());
 const tcp = byId("add-tcp");
-byId("add-protocol").addEventListener("change", (event) => { tcp.disabled = event.target.value === "udp"; });
+/** Clients of these say where they want to go. */
+const ASKED = ["socks5", "http-proxy"];
+const way = byId("add-upstream");
+byId("add-protocol").addEventListener("change", (event) => {
+  tcp.disabled = event.target.value === "udp";
+  const asked = ASKED.includes(event.target.value);
+  way.required = !asked;
+  way.placeholder = asked ? "any target" : "127.0.0.1:80";
+});
 byId("add-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const [name, listen, upstream, protocol] = ["name", "listen", "upstream", "protocol"].map((field) => byId(`add-${field}`).value.trim());
   const mode = protocol === "udp" ? {} : { tcp: tcp.value };
+  const targets = upstream.split(",").map((one) => one.trim()).filter(Boolean);
+  const where = !ASKED.includes(protocol) ? { upstream } : targets.length ? { target: targets } : {};
   try {
-    await ask("POST", "/proxies", { name, listen, upstream, protocol, ...mode });
+    await ask("POST", "/proxies", { name, listen, ...where, protocol, ...mode });
     adding.close();
     byId("add-form").reset();
+    way.required = true;
     wanted = name;
     open();
   } catch (error) {

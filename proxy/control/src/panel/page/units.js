@@ -31,6 +31,7 @@ function quantity({ units, bare, written, scale, pattern }) {
     return sum;
   };
   const write = (value) => {
+    if (value === 0) return `0${bare}`;
     const unit = written.find((name) => value >= units[name] * 0.9999999) ?? written.at(-1);
     return digits(value / units[unit]) + unit;
   };

@@ -59,7 +59,7 @@ fn is_but_for_rules(entry: &Entry, route: &Route) -> bool {
         Route { profile: route.profile.clone(), enabled: route.enabled, ..entry.route.clone() };
     there == *route
         && entry.is_enabled() == route.enabled
-        && entry.upstream == route.upstream.to_string()
+        && entry.leads_to() == route.destination.to_string()
 }
 
 /// Returns routes by their names.
@@ -88,7 +88,7 @@ mod tests {
     fn there(text: &str) -> BTreeMap<String, Entry> {
         let entry = |route: Route| {
             let bound = format!("127.0.0.1:{}", route.listen.port).parse().unwrap();
-            let (listen, upstream) = (route.listen.to_string(), route.upstream.to_string());
+            let (listen, upstream) = (route.listen.to_string(), route.destination.to_string());
             let bound = Some(bound).filter(|_| route.enabled);
             (
                 route.name.clone(),

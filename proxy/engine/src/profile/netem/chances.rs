@@ -30,21 +30,22 @@ impl Draft {
     }
 
     pub(super) fn loss(&mut self, netem: &Netem) -> Result<(), SettingError> {
+        let kind = if netem.ecn { "mark" } else { "drop" };
         match netem.loss {
             None => return Ok(()),
             Some(Loss::Random(asked)) if asked.chance <= 0.0 => return Ok(()),
-            Some(Loss::Random(asked)) => self.random_loss(asked)?,
+            Some(Loss::Random(asked)) => self.random_loss(kind, asked)?,
             Some(Loss::Gemodel { p, r, loss_bad, loss_good }) => {
-                self.two_states(p, r, loss_bad, loss_good)?;
+                self.two_states(kind, [p, r, loss_bad, loss_good])?;
             }
             Some(Loss::State { p13, p31, p32, p23, p14 }) => {
-                self.four_states(p13, p31, p32, p23, p14)?;
+                self.four_states(kind, [p13, p31, p32, p23, p14])?;
             }
         }
         if netem.ecn {
             self.remark(
-                "With ecn netem marks packets instead of losing them; a relay sees no IP header, \
-                 so here they are lost.",
+                "With ecn netem marks packets whose sender takes marks, and loses the others. So \
+                 does the rule mark on UDP routes; what is said of losses here holds of its marks.",
             );
         }
         self.remark(
@@ -54,10 +55,10 @@ impl Draft {
         Ok(())
     }
 
-    fn random_loss(&mut self, asked: Chance) -> Result<(), SettingError> {
+    fn random_loss(&mut self, kind: &str, asked: Chance) -> Result<(), SettingError> {
         let mean = percent(asked.chance);
         if asked.correlation <= 0.0 || asked.chance >= 1.0 {
-            self.rule(&[("rule", quoted("drop")), ("chance", quoted(&mean))]);
+            self.rule(&[("rule", quoted(kind)), ("chance", quoted(&mean))]);
             return Ok(());
         }
         // The chain whose neighbours are correlated by ρ stays in loss with P + ρ(1 − P), so a
@@ -75,7 +76,7 @@ impl Draft {
         let length = format!("{length:.4}");
         let length = length.trim_end_matches('0').trim_end_matches('.');
         let burst = object(&[("mean", quoted(&mean)), ("length", length.to_owned())]);
-        self.rule(&[("rule", quoted("drop")), ("burst", burst)]);
+        self.rule(&[("rule", quoted(kind)), ("burst", burst)]);
         self.remark(format!(
             "With loss {mean} and a correlation of {} netem loses {} of the packets, because it \
              averages its random numbers and so keeps them away from the threshold. Here {mean} \
@@ -90,10 +91,8 @@ impl Draft {
 
     fn two_states(
         &mut self,
-        p: f64,
-        r: f64,
-        loss_bad: f64,
-        loss_good: f64,
+        kind: &str,
+        [p, r, loss_bad, loss_good]: [f64; 4],
     ) -> Result<(), SettingError> {
         if p + r < 1e-7 {
             return Err(SettingError::new(
@@ -107,7 +106,7 @@ impl Draft {
             ("loss_bad", quoted(&percent(loss_bad))),
             ("loss_good", quoted(&percent(loss_good))),
         ]);
-        self.rule(&[("rule", quoted("drop")), ("gilbert_elliott", states)]);
+        self.rule(&[("rule", quoted(kind)), ("gilbert_elliott", states)]);
         let bad = p / (p + r);
         let stay = if r > 0.0 {
             format!(" It stays bad for {:.1} packets on average.", 1.0 / r)
@@ -124,11 +123,8 @@ impl Draft {
 
     fn four_states(
         &mut self,
-        p13: f64,
-        p31: f64,
-        p32: f64,
-        p23: f64,
-        p14: f64,
+        kind: &str,
+        [p13, p31, p32, p23, p14]: [f64; 5],
     ) -> Result<(), SettingError> {
         for (names, sum) in [("P13 and P14", p13 + p14), ("P31 and P32", p31 + p32)] {
             if sum > 1.0 + 1e-12 {
@@ -146,7 +142,7 @@ impl Draft {
         let names = ["p13", "p31", "p32", "p23", "p14"];
         let fields: Vec<(&str, String)> =
             names.into_iter().zip([p13, p31, p32, p23, p14].map(|p| quoted(&percent(p)))).collect();
-        self.rule(&[("rule", quoted("drop")), ("four_state", object(&fields))]);
+        self.rule(&[("rule", quoted(kind)), ("four_state", object(&fields))]);
         let inside = if p32 > 0.0 { p13 * p32 / (p31 * p23) } else { 0.0 };
         let lost = (p13 / p31 + p14) / (1.0 + p14 + p13 / p31 + inside);
         self.remark(format!(

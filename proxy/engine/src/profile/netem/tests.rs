@@ -211,7 +211,13 @@ fn lines_become_the_rules_that_were_asked_for() {
                 r#"{ "rule": "drop", "four_state": { "p13": "5%", "p31": "95%", "p32": "0%", "p23": "100%", "p14": "0%" } }"#,
             ],
         ),
-        ("loss 1% ecn", &[r#"{ "rule": "drop", "chance": "1%" }"#]),
+        ("loss 1% ecn", &[r#"{ "rule": "mark", "chance": "1%" }"#]),
+        (
+            "loss gemodel 1% 99% ecn",
+            &[
+                r#"{ "rule": "mark", "gilbert_elliott": { "p": "1%", "r": "99%", "loss_bad": "100%", "loss_good": "0%" } }"#,
+            ],
+        ),
         ("corrupt 0.1%", &[r#"{ "rule": "corrupt", "chance": "0.1%" }"#]),
         ("duplicate 1%", &[r#"{ "rule": "duplicate", "chance": "1%" }"#]),
         (
@@ -291,7 +297,7 @@ fn remarks_say_what_netem_would_really_have_done() {
             "This gemodel loses 6.5% of the packets. It stays bad for 10.0 packets",
         ),
         ("loss state 1% 20% 10% 50% 0.5%", "loses 5.2% of the packets, within bursts 3.3 in a row"),
-        ("loss 1% ecn", "marks packets instead of losing them"),
+        ("loss 1% ecn", "marks packets whose sender takes marks"),
         ("loss 1%", "up to 64 KiB as one"),
         ("delay 100ms 10ms 25%", "delay correlation (25%) does nothing"),
         ("delay 100ms 10ms", "overtake each other"),
@@ -332,7 +338,7 @@ fn the_profile_is_json_with_the_line_and_the_remarks_in_about() {
             .profile
             .ends_with("\n  \"both\": [\n    { \"rule\": \"delay\", \"time\": \"5ms\" }\n  ]\n}\n")
     );
-    let value: serde_json::Value = serde_json::from_str(&translation.profile).unwrap();
+    let value: Value = serde_json::from_str(&translation.profile).unwrap();
     let about = value["about"].as_str().unwrap();
     assert!(
         about.starts_with("Translated from netem: tc qdisc add dev lo root netem delay 5ms. "),

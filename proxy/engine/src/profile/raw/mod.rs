@@ -8,6 +8,7 @@ mod schema;
 pub use schema::schema;
 pub(crate) use schema::schema_of;
 
+use super::bounds::ONLY_UP;
 use super::{Profile, ReadFile, Timeline, no_files};
 use jostle_common::chance::Direction;
 use jostle_common::setting::{SettingError, decode, parse_json, within};
@@ -142,6 +143,10 @@ impl Lists {
     /// Gives the rules their keys.
     fn numbered(self, place: &str) -> Result<[Vec<super::Rule>; 2], SettingError> {
         let Self([up, down]) = self;
+        if let Some(rule) = down.iter().find(|rule| rule.kind.is_for_sockets()) {
+            let problem = format!("{} {ONLY_UP}", rule.kind.name());
+            return Err(SettingError::new(&rule.place, problem));
+        }
         let direction =
             |direction: Direction, rules| numbered(&within(place, direction.name()), rules);
         Ok([direction(Direction::Up, up)?, direction(Direction::Down, down)?])

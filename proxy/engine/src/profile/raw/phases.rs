@@ -2,7 +2,7 @@
 
 use super::Lists;
 use super::schema::AnyRule;
-use crate::profile::bounds::RULES_MAX;
+use crate::profile::bounds::{RULES_MAX, check_paths};
 use crate::profile::{Phase, Start, Then, Timeline};
 use crate::rules::ReadFile;
 use jostle_common::setting::{SettingError, decode, within};
@@ -117,7 +117,11 @@ pub(super) fn timelines(
             return Err(SettingError::new(list, problem));
         }
     }
-    Ok(phases.map(|phases| Timeline { start: Start::default(), then, phases }))
+    let timelines = phases.map(|phases| Timeline { start: Start::default(), then, phases });
+    for timeline in &timelines {
+        check_paths(timeline).map_err(|problem| SettingError::new(&list, problem))?;
+    }
+    Ok(timelines)
 }
 
 fn length(

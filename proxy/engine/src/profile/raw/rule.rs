@@ -2,19 +2,20 @@
 
 use crate::profile::bounds::{PACKETS_OF_ONE_MAX, RULES_MAX};
 use crate::rules::{
-    DUPLICATE_RULES_MAX, KINDS, Per, RawSelection, ReadFile, Rule, RuleKind, Selection,
+    DUPLICATE_RULES_MAX, KINDS, Per, RawSelection, ReadFile, Rule, RuleKind, Selection, Timing,
 };
 use jostle_common::setting::{SettingError, one_of, within};
+use jostle_common::units::Probability;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// A rule that does not yet know its place among its kind.
 #[derive(Clone)]
 pub(super) struct RawRule {
-    place: String,
+    pub(super) place: String,
     name: Option<String>,
     selection: Selection,
-    kind: RuleKind,
+    pub(super) kind: RuleKind,
     enabled: bool,
 }
 
@@ -139,29 +140,54 @@ pub(super) fn rule(
     let enabled = common.is_enabled();
     let mut selection = common.selection(&place)?;
     let kind = (entry.read)(&place, Value::Object(fields), read)?;
-    if kind.is_for_streams() {
-        check_stream_selection(&place, entry.name, per_link, &selection)?;
+    if !kind.is_for_packets() {
+        check_flow_selection(&place, &kind, per_link, &selection)?;
         selection.per = Per::Flow;
+    }
+    if kind.timing() == Timing::Sending {
+        check_no_selection(&place, entry.name, &selection)?;
     }
     Ok(RawRule { place, name, selection, kind, enabled })
 }
 
-/// Refuses what a rule on delivered streams cannot heed.
-fn check_stream_selection(
+/// Refuses a choice of packets for a rule that sends its own and looks at none.
+fn check_no_selection(place: &str, kind: &str, selection: &Selection) -> Result<(), SettingError> {
+    let Selection { per, flows, matching } = selection;
+    let given = [
+        ("match", matching.is_some()),
+        ("per", *per != Per::Link),
+        ("flows", *flows != Probability::ALWAYS),
+    ];
+    match given.into_iter().find(|(_, given)| *given) {
+        Some((field, _)) => {
+            let problem = format!("{kind} looks at no packets, it sends some; leave it out");
+            Err(SettingError::new(within(place, field), problem))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses what a rule that acts on whole flows or connections cannot heed.
+fn check_flow_selection(
     place: &str,
-    kind: &str,
+    kind: &RuleKind,
     per_link: bool,
     selection: &Selection,
 ) -> Result<(), SettingError> {
+    let name = kind.name();
+    let (what, some, each) = match kind.is_for_sockets() {
+        true => ("the socket of a UDP flow", "flows", "flow"),
+        false => ("the stream of a TCP connection", "connections", "connection"),
+    };
     if selection.matching.as_ref().is_some_and(|matching| !matching.is_of_flows_alone()) {
         let problem = format!(
-            "{kind} acts on the stream of a TCP connection, which has no packets to look at; choose \
-             connections by {{ \"flow\": 3 }} alone or by \"flows\", or leave it out"
+            "{name} acts on {what}, which has no packets to look at; choose {some} by \"flow\", \
+             \"client\", \"target\" and \"age\" alone or by \"flows\", or leave it out"
         );
         return Err(SettingError::new(within(place, "match"), problem));
     }
     if per_link {
-        let problem = format!("{kind} acts on each connection for itself; leave it out");
+        let problem = format!("{name} acts on each {each} for itself; leave it out");
         return Err(SettingError::new(within(place, "per"), problem));
     }
     Ok(())

@@ -67,11 +67,23 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "chance": "2%" } ] }"#,
-            r#"up[0]: no "rule" says what it is; write "rule": drop, corrupt, delay, duplicate, reorder, rate, batch, outage, size, slice, stall, slow_close, reset or close_after"#,
+            r#"up[0]: no "rule" says what it is; write "rule": drop, mark, corrupt, delay, duplicate, reorder, rate, batch, outage, size, rebind, slice, stall, slow_close, reset or close_after"#,
         ),
         (
             r#"{ "down": [ { "rule": "dorp" } ] }"#,
-            r#"down[0].rule: "dorp" is not a rule; write drop, corrupt, delay, duplicate, reorder, rate, batch, outage, size, slice, stall, slow_close, reset or close_after"#,
+            r#"down[0].rule: "dorp" is not a rule; write drop, mark, corrupt, delay, duplicate, reorder, rate, batch, outage, size, rebind, slice, stall, slow_close, reset or close_after"#,
+        ),
+        (
+            r#"{ "both": [ { "rule": "rebind", "first": "1s" } ] }"#,
+            r#"both[0]: rebind changes where what goes up leaves from; write it under "up""#,
+        ),
+        (
+            r#"{ "up": [ { "rule": "rebind", "first": "1s", "match": { "size": { "min": "1B" } } } ] }"#,
+            r#"up[0].match: rebind acts on the socket of a UDP flow, which has no packets to look at; choose flows by "flow", "client", "target" and "age" alone or by "flows", or leave it out"#,
+        ),
+        (
+            r#"{ "up": [ { "rule": "rebind", "first": "1s", "addresses": "0.0.0.0" } ] }"#,
+            r#"up[0].addresses: "0.0.0.0" is no address that a socket can have to itself; write 127.0.0.2, say"#,
         ),
         (
             r#"{ "up": [ { "rule": "drop" } ] }"#,

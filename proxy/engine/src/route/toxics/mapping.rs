@@ -91,6 +91,7 @@ fn own_of_rule(rule: &Rule) -> Option<(ToxicKind, [i64; ATTRIBUTES_MAX])> {
             source: DelaySource::Drawn { time, jitter, shape: Shape::Uniform, memory },
             reorder: false,
             holds_ends: _,
+            path: None,
         }) if memory.is_zero() => {
             (ToxicKind::Latency, [whole_millis(*time)?, whole_millis(*jitter)?, 0])
         }

@@ -14,7 +14,8 @@ pub use list::{ListedToxic, add_toxic, is_toxic_name_taken, profile_of_toxics, t
 pub use stream::ToxicStream;
 
 use super::go_json;
-use jostle_common::setting::SettingError;
+use crate::rules::KINDS;
+use jostle_common::setting::{SettingError, one_of};
 use serde_json::{Map, Value};
 use std::fmt::{self, Write as _};
 use written::{PacketLoss, WrittenRule};
@@ -106,6 +107,23 @@ impl fmt::Display for ToxicError {
 }
 
 impl std::error::Error for ToxicError {}
+
+impl ToxicError {
+    /// Returns what to write instead of what is no toxic. Toxiproxy itself does not say it.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Body(_) | Self::Attribute(_) => "write whole numbers, without quotes".to_owned(),
+            Self::Stream => "write one of them, or \"both\"".to_owned(),
+            Self::Kind => {
+                let own = ToxicKind::ALL.map(ToxicKind::name);
+                let rules = KINDS.iter().map(|entry| entry.name).filter(|name| !own.contains(name));
+                let names: Vec<&str> = own.into_iter().chain(rules).collect();
+                format!("write \"type\": {}", one_of(&names))
+            }
+            Self::Taken => "give each toxic of a proxy its own name".to_owned(),
+        }
+    }
+}
 
 impl From<SettingError> for ToxicError {
     fn from(error: SettingError) -> Self {

@@ -1,7 +1,7 @@
 //! Toxics beyond Toxiproxy's: every other kind of rule under its own name, its fields as attributes.
 
 use super::{ToxicError, wrong};
-use crate::profile::{no_files, one_rule};
+use crate::profile::{ReadFile, no_files, one_rule};
 use crate::rules::{KINDS, KindEntry, Rule};
 use jostle_common::setting::{SettingError, within};
 use serde_json::{Map, Value};
@@ -29,9 +29,10 @@ pub(super) fn kind(name: &str) -> Option<&'static KindEntry> {
 }
 
 impl WrittenRule {
-    /// Reads the rule of a kind whose fields are the `attributes`.
+    /// Reads the rule of a kind whose fields are the `attributes`. Nothing that a client of the API
+    /// writes reads a file.
     pub(super) fn read(entry: &KindEntry, attributes: Option<&Value>) -> Result<Self, ToxicError> {
-        Self::of_fields(entry, given(attributes)?.cloned().unwrap_or_default())
+        Self::of_fields(entry, given(attributes)?.cloned().unwrap_or_default(), &no_files)
     }
 
     /// Returns the rule with other fields, as far as `attributes` has some: `null` is the default
@@ -46,7 +47,13 @@ impl WrittenRule {
             }
             fields.insert(name.clone(), value.clone());
         }
-        Self::of_fields(entry, fields)
+        // What it was read from is known.
+        let known = self.rule.kind.file();
+        let read = |name: &str| match &known {
+            Some(file) if file.name == name => Ok(file.text.clone()),
+            _ => no_files(name),
+        };
+        Self::of_fields(entry, fields, &read)
     }
 
     /// Makes one of a rule that a profile has.
@@ -58,7 +65,11 @@ impl WrittenRule {
         Some(Self { fields, rule: Rule { toxic: None, ..rule.clone() } })
     }
 
-    fn of_fields(entry: &KindEntry, mut fields: Map<String, Value>) -> Result<Self, ToxicError> {
+    fn of_fields(
+        entry: &KindEntry,
+        mut fields: Map<String, Value>,
+        read: ReadFile<'_>,
+    ) -> Result<Self, ToxicError> {
         fields.retain(|_, value| !value.is_null());
         if let Some((field, says)) =
             ELSEWHERE.into_iter().find(|(field, _)| fields.contains_key(*field))
@@ -68,8 +79,7 @@ impl WrittenRule {
         }
         let mut value = fields.clone();
         value.insert("rule".to_owned(), entry.name.into());
-        // Nothing that a client of the API writes reads a file.
-        let rule = one_rule(PLACE, value.into(), &no_files)?;
+        let rule = one_rule(PLACE, value.into(), read)?;
         Ok(Self { fields, rule })
     }
 
@@ -129,7 +139,7 @@ impl PacketLoss {
             return refuse("correlation", problem.to_owned());
         }
         let fields = Map::from_iter([("chance".to_owned(), loss_rate.into())]);
-        let drop = WrittenRule::of_fields(kind("drop").expect("it is a kind"), fields)?;
+        let drop = WrittenRule::of_fields(kind("drop").expect("it is a kind"), fields, &no_files)?;
         Ok(Self { loss_rate, drop })
     }
 

@@ -14,6 +14,7 @@ pub(crate) use drawn::gaussian_quantile;
 pub use table::DelayTable;
 pub use trace::DelayTrace;
 
+use super::paths::{OnPaths, PathName, PathSetting};
 use super::promise::{Decision, Promise, Traffic};
 use super::setting::{RuleSetting, RuleSyntax, Setup, Tables, Timing, Work};
 use super::shorthand::{JitterShape, Shorthand};
@@ -37,6 +38,8 @@ pub struct Delay {
     /// True if the end of a stream on a raw route takes as long as a packet. Toxiproxy's latency lets
     /// ends pass at once, behind the data.
     pub holds_ends: bool,
+    /// The path that it stands on.
+    pub path: Option<PathName>,
 }
 
 /// The source of a packet's delay.
@@ -70,6 +73,7 @@ impl Delay {
             source: DelaySource::Drawn { time, jitter, shape, memory: Duration::ZERO },
             reorder: false,
             holds_ends: true,
+            path: None,
         }
     }
 
@@ -221,9 +225,22 @@ impl RuleSyntax for Delay {
             source: DelaySource::Drawn { time, jitter, shape, memory },
             reorder: allow_reorder.unwrap_or(false),
             holds_ends: true,
+            path: None,
         };
         delay.check().map_err(refuse)?;
         Ok(Some(delay))
+    }
+}
+
+impl PathSetting for Delay {
+    type Stage = stage::DelayStage;
+
+    fn path(&self) -> Option<&PathName> {
+        self.path.as_ref()
+    }
+
+    fn stage(&self, setup: Setup<'_>) -> Self::Stage {
+        stage::DelayStage::new(self, setup)
     }
 }
 
@@ -240,7 +257,7 @@ impl RuleSetting for Delay {
     }
 
     fn build(&self, setup: Setup<'_>) -> Work {
-        Work::Holding(Box::new(stage::DelayStage::new(self, setup)))
+        Work::Holding(Box::new(OnPaths::new(self, setup)))
     }
 
     fn promise(&self, _: &Traffic) -> Promise {

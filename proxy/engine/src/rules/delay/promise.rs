@@ -85,6 +85,9 @@ pub(super) fn words(setting: &Delay, traffic: &Traffic) -> String {
     if memory > 0.0 {
         words.push_str(&format!("; remembers for {}", time(memory)));
     }
+    if let Some(path) = &setting.path {
+        words.push_str(&format!("; on path \"{}\"", path.as_str()));
+    }
     if let (Some(left), Some(rate)) = (traffic.sd_in_order, traffic.packets_per_second) {
         let left = time(left);
         words.push_str(&format!(", which leaves an sd of {left} at {rate:.0} packets/s"));

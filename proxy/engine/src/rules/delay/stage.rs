@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// A `delay` rule at work.
 #[derive(Debug)]
-pub(super) struct DelayStage {
+pub(in crate::rules) struct DelayStage {
     origin: Origin,
     delays: Delays,
     line: Line,

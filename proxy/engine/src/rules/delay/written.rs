@@ -1,6 +1,7 @@
 //! Reads and writes a `delay` rule.
 
 use super::{Delay, DelaySource, DelayTable, DelayTrace, Shape, TIME_MAX};
+use crate::rules::paths::{self, PathName};
 use crate::rules::written::{self, Fields, ReadFile, exactly_one, shortened};
 use jostle_common::setting::{SettingError, within};
 use jostle_common::units::Span;
@@ -38,6 +39,10 @@ pub(crate) struct RawDelay {
     /// Delays over time: a file beside the profile, or pairs of a millisecond and the delay from
     /// then on.
     trace: Option<RawTrace>,
+    /// The path that it stands on: packets of one path keep their order; on another path, in another
+    /// phase, they may overtake those that are still under way.
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[^\x00-\x1f\x7f]*$"))]
+    path: Option<String>,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq, JsonSchema)]
@@ -94,7 +99,8 @@ pub(super) fn read(place: &str, raw: &RawDelay, read: ReadFile<'_>) -> Result<De
     let drawn = raw.time.map(|time| drawn(place, time.0, raw, read)).transpose()?;
     let source = exactly_one(place, "delay", [("time", drawn), ("trace", trace)])?;
     let holds_ends = raw.holds_ends.unwrap_or(true);
-    let delay = Delay { source, reorder: raw.reorder, holds_ends };
+    let path = paths::read(&within(place, "path"), raw.path.clone())?;
+    let delay = Delay { source, reorder: raw.reorder, holds_ends, path };
     delay.check().map_err(|problem| SettingError::new(within(place, "jitter"), problem))?;
     Ok(delay)
 }
@@ -259,12 +265,10 @@ pub(super) fn write(delay: &Delay) -> Fields {
             None => fields.with("trace", steps(trace)),
         },
     };
-    fields.unless("reorder", delay.reorder, false, Into::into).unless(
-        "holds_ends",
-        delay.holds_ends,
-        true,
-        Into::into,
-    )
+    fields
+        .unless("reorder", delay.reorder, false, Into::into)
+        .unless("holds_ends", delay.holds_ends, true, Into::into)
+        .with_some("path", delay.path.as_ref().map(PathName::as_str))
 }
 
 fn written_shape(fields: Fields, shape: &Shape) -> Fields {

@@ -7,6 +7,10 @@ mod rule;
 mod states;
 mod written;
 
+pub(super) use promise::amount;
+pub(super) use rule::DropRule;
+pub(super) use written::{RawDrop, read_as as read_choice};
+
 use super::promise::{Decision, Promise, Traffic};
 use super::setting::{RuleSetting, RuleSyntax, Setup, Timing, Work};
 use super::shorthand::Shorthand;
@@ -161,7 +165,7 @@ impl Drop {
 }
 
 impl RuleSyntax for Drop {
-    type Raw = written::RawDrop;
+    type Raw = RawDrop;
 
     const NAME: &'static str = "drop";
     const EXAMPLE: &'static str = r#""burst": { "mean": "2%", "length": 3 }"#;
@@ -196,7 +200,7 @@ impl RuleSetting for Drop {
     }
 
     fn build(&self, setup: Setup<'_>) -> Work {
-        Work::Instant(Box::new(rule::DropRule::new(self, setup.origin)))
+        Work::Instant(Box::new(DropRule::new(self, setup.origin)))
     }
 
     fn promise(&self, traffic: &Traffic) -> Promise {

@@ -134,14 +134,17 @@ pub(super) fn brief(setting: &Drop) -> String {
 }
 
 pub(super) fn words(setting: &Drop, traffic: &Traffic) -> String {
+    format!("loses {}", amount(setting, traffic))
+}
+
+/// Says how many packets it chooses: "2% of packets, 3.00 in a row on average".
+pub(in crate::rules) fn amount(setting: &Drop, traffic: &Traffic) -> String {
     match losses(setting, traffic) {
-        Ok(losses) => losses.words(),
-        Err(Unchained::Listed(packets)) => format!("loses {} by number", count(packets, "packet")),
-        Err(Unchained::InTime(share, burst)) => format!(
-            "loses {} of the time, {} at a time on average",
-            fine_percent(share),
-            time(burst)
-        ),
+        Ok(losses) => losses.amount(),
+        Err(Unchained::Listed(packets)) => format!("{} by number", count(packets, "packet")),
+        Err(Unchained::InTime(share, burst)) => {
+            format!("{} of the time, {} at a time on average", fine_percent(share), time(burst))
+        }
     }
 }
 

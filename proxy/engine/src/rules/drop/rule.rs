@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// A `drop` rule at work.
 #[derive(Debug)]
-pub(super) struct DropRule {
+pub(in crate::rules) struct DropRule {
     source: Source,
     model: Model,
 }
@@ -37,7 +37,7 @@ enum Model {
 }
 
 impl DropRule {
-    pub(super) fn new(setting: &Drop, origin: Origin) -> Self {
+    pub(in crate::rules) fn new(setting: &Drop, origin: Origin) -> Self {
         let source = origin.source;
         let two_states = |p, r| Box::new(Chain::new(source, TwoStates::new(p, r)));
         let model = match setting {
@@ -70,13 +70,12 @@ impl DropRule {
         };
         Self { source, model }
     }
-}
 
-impl InstantRule for DropRule {
+    /// Returns true if the packet is one of those that are lost.
     #[inline]
-    fn judge(&mut self, packet: &mut Packet) -> Verdict {
+    pub(in crate::rules) fn chooses(&mut self, packet: &Packet) -> bool {
         let number = self.source.number(packet);
-        let lost = match &mut self.model {
+        match &mut self.model {
             Model::Chance(chance) => self.source.draw(packet).hits(*chance),
             Model::Bursts(chain) => chain.state(number) == 1,
             Model::GilbertElliott(chain, loss_bad, loss_good) => {
@@ -89,8 +88,14 @@ impl InstantRule for DropRule {
             Model::Spans(spans) => !spans.at(packet.at).0,
             Model::Every(n) => number.is_multiple_of(*n),
             Model::Packets(numbers) => numbers.binary_search(&number).is_ok(),
-        };
-        if lost { Verdict::Discard(Reason::Drop) } else { Verdict::Pass }
+        }
+    }
+}
+
+impl InstantRule for DropRule {
+    #[inline]
+    fn judge(&mut self, packet: &mut Packet) -> Verdict {
+        if self.chooses(packet) { Verdict::Discard(Reason::Drop) } else { Verdict::Pass }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads and writes a `drop` rule.
 
 use super::{BurstLength, Drop, FourState};
+use crate::rules::setting::RuleSyntax;
 use crate::rules::written::{Fields, exactly_one, number, share, time};
 use jostle_common::setting::{Object, SettingError, within};
 use jostle_common::units::Probability;
@@ -19,18 +20,18 @@ const PATTERN_MAX: usize = 64;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawDrop {
-    /// Lose each packet on its own, with this probability.
+    /// Each packet on its own, with this probability.
     chance: Option<Probability>,
-    /// Lose in bursts of a mean length, and this share of all packets (or of time) in all.
+    /// Bursts of a mean length, and this share of all packets (or of time) in all.
     burst: Option<Object<RawBurst>>,
-    /// Lose by a good and a bad state, with one transition per packet.
+    /// A good and a bad state, with one transition per packet.
     gilbert_elliott: Option<Object<RawGilbertElliott>>,
-    /// Lose by the four-state model of netem: its `loss state`.
+    /// The four-state model of netem: its `loss state`.
     four_state: Option<Object<RawFourState>>,
-    /// Lose each n-th packet.
+    /// Each n-th packet.
     #[schemars(range(min = 1))]
     every: Option<u64>,
-    /// Lose the packets of these numbers, counted from 1.
+    /// The packets of these numbers, counted from 1.
     #[schemars(length(min = 1), inner(range(min = 1)))]
     packets: Option<Vec<u64>>,
     /// The chance of loss after 0, 1, 2 … losses in a row; the last one holds for all beyond.
@@ -90,6 +91,15 @@ struct RawFourState {
 }
 
 pub(super) fn read(place: &str, raw: RawDrop) -> Result<Drop, SettingError> {
+    read_as(place, Drop::NAME, raw)
+}
+
+/// Reads the choice of a rule of some kind that is written as a `drop` rule is.
+pub(in crate::rules) fn read_as(
+    place: &str,
+    kind: &str,
+    raw: RawDrop,
+) -> Result<Drop, SettingError> {
     let at = |field: &str| within(place, field);
     let burst = raw.burst.map(|Object(raw)| burst(&at("burst"), &raw)).transpose()?;
     let states = raw
@@ -114,7 +124,7 @@ pub(super) fn read(place: &str, raw: RawDrop) -> Result<Drop, SettingError> {
         ("packets", packets),
         ("pattern", pattern),
     ];
-    exactly_one(place, "drop", choices)
+    exactly_one(place, kind, choices)
 }
 
 fn burst(place: &str, raw: &RawBurst) -> Result<Drop, SettingError> {

@@ -17,6 +17,7 @@ pub use discipline::{
 pub use queue::Queue;
 pub use trace::{OPPORTUNITY_BYTES, RateTrace};
 
+use super::paths::{OnPaths, PathName, PathSetting};
 use super::promise::{Promise, Traffic};
 use super::setting::{RuleSetting, RuleSyntax, Setup, Timing, Work};
 use super::shorthand::Shorthand;
@@ -49,6 +50,8 @@ pub struct Rate {
     pub overhead: u32,
     /// Bytes that pass at once after a pause: the depth of a token bucket.
     pub burst: ByteSize,
+    /// The path that it stands on.
+    pub path: Option<PathName>,
 }
 
 impl Rate {
@@ -60,6 +63,7 @@ impl Rate {
             discipline: Discipline::Tail,
             overhead: 0,
             burst: ByteSize::new(0),
+            path: None,
         }
     }
 }
@@ -121,6 +125,18 @@ impl RuleSyntax for Rate {
     }
 }
 
+impl PathSetting for Rate {
+    type Stage = stage::RateStage;
+
+    fn path(&self) -> Option<&PathName> {
+        self.path.as_ref()
+    }
+
+    fn stage(&self, setup: Setup<'_>) -> Self::Stage {
+        stage::RateStage::new(self, setup.origin)
+    }
+}
+
 impl RuleSetting for Rate {
     fn timing(&self) -> Timing {
         Timing::Waiting
@@ -131,7 +147,7 @@ impl RuleSetting for Rate {
     }
 
     fn build(&self, setup: Setup<'_>) -> Work {
-        Work::Holding(Box::new(stage::RateStage::new(self, setup.origin)))
+        Work::Holding(Box::new(OnPaths::new(self, setup)))
     }
 
     fn promise(&self, traffic: &Traffic) -> Promise {

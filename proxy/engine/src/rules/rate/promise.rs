@@ -68,8 +68,10 @@ pub(super) fn words(setting: &Rate, traffic: &Traffic) -> String {
     let load = limit
         .load
         .map_or_else(String::new, |share| format!("; the stream fills {} of it", percent(share)));
+    let path = setting.path.as_ref();
+    let path = path.map_or_else(String::new, |path| format!("; on path \"{}\"", path.as_str()));
     format!(
-        "lets {} through, a packet of {} bytes in {}; its queue holds {}, which is {}{}{load}",
+        "lets {} through, a packet of {} bytes in {}; its queue holds {}, which is {}{}{load}{path}",
         rate(limit.bits_per_second as u64),
         traffic.size,
         time(limit.packet),

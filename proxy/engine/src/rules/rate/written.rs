@@ -2,6 +2,7 @@
 
 use super::discipline::written::RawDiscipline;
 use super::{Discipline, Queue, Rate, RateSource, RateTrace, discipline};
+use crate::rules::paths::{self, PathName};
 use crate::rules::written::{Fields, ReadFile, exactly_one, text};
 use jostle_common::setting::{SettingError, within};
 use jostle_common::units::{BitRate, ByteSize, Span};
@@ -35,6 +36,9 @@ pub(crate) struct RawRate {
     overhead: Option<u32>,
     /// Bytes that pass at once after a pause.
     burst: Option<ByteSize>,
+    /// The path that it stands on: another one in another phase has a queue of its own.
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[^\x00-\x1f\x7f]*$"))]
+    path: Option<String>,
 }
 
 /// The bound of a queue: a time, bytes or packets.
@@ -98,7 +102,8 @@ pub(super) fn read(place: &str, raw: RawRate, read: ReadFile<'_>) -> Result<Rate
         return Err(SettingError::new(at("overhead"), problem));
     }
     let burst = raw.burst.unwrap_or(ByteSize::new(0));
-    Ok(Rate { source, queue, discipline, overhead, burst })
+    let path = paths::read(&at("path"), raw.path)?;
+    Ok(Rate { source, queue, discipline, overhead, burst, path })
 }
 
 fn trace(place: &str, raw: RawTrace, read: ReadFile<'_>) -> Result<RateSource, SettingError> {
@@ -129,4 +134,5 @@ pub(super) fn write(rate: &Rate) -> Fields {
         .with_some("discipline", discipline::written::write(&rate.discipline))
         .unless("overhead", rate.overhead, 0, Into::into)
         .unless("burst", rate.burst, ByteSize::new(0), text)
+        .with_some("path", rate.path.as_ref().map(PathName::as_str))
 }

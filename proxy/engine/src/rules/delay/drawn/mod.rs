@@ -314,6 +314,7 @@ mod tests {
             source: DelaySource::Trace(Arc::new(trace)),
             reorder: false,
             holds_ends: true,
+            path: None,
         });
         // 20 ms for 100 ms, 40 for 75, 60 for 25.
         assert_eq!(found.mean(), Duration::from_micros(32_500));

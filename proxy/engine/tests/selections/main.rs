@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod facts;
+mod streams;
+#[path = "../support/mod.rs"]
 mod support;
 
 use bytes::Bytes;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod paths;
+#[path = "../support/mod.rs"]
 mod support;
 
 use jostle_common::chance::Direction;

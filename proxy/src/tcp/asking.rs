@@ -1,0 +1,513 @@
+//! Clients that say where they want to go: from the greeting to the answer.
+//!
+//! Until its request is whole a client is no connection yet: it has no number, nothing of it is in
+//! the links, and nobody is told of it. Then its target is looked up and judged, the modelled
+//! handshake crosses the links, the target is connected to, and the client is answered. From there
+//! on it is a connection like any other.
+
+use super::TcpRelay;
+use super::connection::Progress;
+use super::end::Found;
+use crate::look_ups::LookedUp;
+use crate::resolve::leads_to;
+use crate::turn::Turn;
+use bytes::Bytes;
+use jostle_common::chance::Direction;
+use jostle_common::time::Instant;
+use jostle_engine::route::{Forward, ForwardProtocol, Route};
+use jostle_forward::{Allowed, Asked, Credentials, Failure, Host, Malformed, Progress as Heard};
+use jostle_forward::{Target, http, socks};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// The most clients of a relay that say where they want to go at once. When there is no place the
+/// one goes that has been at it for longest.
+const PLACES: usize = 8192;
+
+/// The time that a client has before it makes room for others for want of descriptors.
+const UNDISTURBED_FOR: Duration = Duration::from_secs(1);
+
+/// The most that is read of a client at a time: what stands behind its request stays below that.
+const READ_BYTES: usize = 8 << 10;
+
+/// Reads that a client gets before the others have their turn.
+const READS_PER_TURN: usize = 2;
+
+/// A client that says where it wants to go.
+#[derive(Debug)]
+pub(super) struct Asking {
+    negotiation: Negotiation,
+    /// Its number among all that ever asked.
+    serial: u64,
+    /// Set once it has said anything.
+    heard: bool,
+}
+
+#[derive(Debug)]
+enum Negotiation {
+    Socks(socks::Negotiation),
+    Http(Box<http::Negotiation>),
+}
+
+impl Negotiation {
+    fn new(protocol: ForwardProtocol, user: Option<Credentials>) -> Self {
+        match protocol {
+            ForwardProtocol::Socks5 => Self::Socks(socks::Negotiation::new(user)),
+            ForwardProtocol::HttpProxy => Self::Http(Box::new(http::Negotiation::new(user))),
+        }
+    }
+
+    fn handle(&mut self, bytes: &[u8], answer: &mut Vec<u8>) -> Heard {
+        match self {
+            Self::Socks(negotiation) => negotiation.handle(bytes, answer),
+            Self::Http(negotiation) => negotiation.handle(bytes, answer),
+        }
+    }
+
+    fn rest(&mut self) -> Vec<u8> {
+        match self {
+            Self::Socks(negotiation) => negotiation.rest(),
+            Self::Http(negotiation) => negotiation.rest(),
+        }
+    }
+
+    const fn protocol(&self) -> ForwardProtocol {
+        match self {
+            Self::Socks(_) => ForwardProtocol::Socks5,
+            Self::Http(_) => ForwardProtocol::HttpProxy,
+        }
+    }
+}
+
+/// The request of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    /// What its client asked for.
+    pub(super) target: Target,
+    /// The addresses of it that may be reached.
+    addresses: VecDeque<SocketAddr>,
+    answer: Answer,
+    /// The reason why the target was not reached, as the client is to be told.
+    failure: Option<Failure>,
+}
+
+/// The way in which a client is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Socks,
+    Tunnel,
+    /// What the server says is the answer; only a failure is told here.
+    Fetch,
+    /// It was answered.
+    Given,
+}
+
+impl Answer {
+    fn success(self, bound: SocketAddr) -> Vec<u8> {
+        match self {
+            Self::Socks => socks::succeeded(bound),
+            Self::Tunnel => http::ESTABLISHED.to_vec(),
+            Self::Fetch | Self::Given => Vec::new(),
+        }
+    }
+
+    fn failure(self, failure: Failure) -> Vec<u8> {
+        match self {
+            Self::Socks => socks::failed(failure),
+            Self::Tunnel | Self::Fetch => http::failed(failure),
+            Self::Given => Vec::new(),
+        }
+    }
+}
+
+/// The clients of a relay that say where they want to go, and those that wait for a name.
+#[derive(Debug, Default)]
+pub(super) struct Askings {
+    /// What they speak, for whom, and where they may go; `None` where all go to one upstream.
+    forward: Option<Forward>,
+    /// Set while others than this machine can reach the listeners.
+    is_open: bool,
+    /// Those that have a place, and until when. All have the same time, so the first is the
+    /// earliest; some may have found it already.
+    waiting: VecDeque<(Instant, usize, u64)>,
+    last_serial: u64,
+    /// How many have a place.
+    count: usize,
+    /// Connections that wait for a name.
+    unnamed: BTreeMap<String, Vec<(usize, u32)>>,
+}
+
+impl Askings {
+    /// Takes over what a route says.
+    pub(super) fn follow(&mut self, route: &Route) {
+        self.forward = route.destination.forward().cloned();
+        self.guard();
+    }
+
+    /// Notes whether others than this machine can reach the listeners.
+    pub(super) fn set_open(&mut self, is_open: bool) {
+        self.is_open = is_open;
+        self.guard();
+    }
+
+    fn guard(&mut self) {
+        if let Some(forward) = &mut self.forward {
+            forward.allowed = std::mem::take(&mut forward.allowed).guarded(self.is_open);
+        }
+    }
+
+    /// Returns true if clients say where they want to go.
+    pub(super) const fn are_wanted(&self) -> bool {
+        self.forward.is_some()
+    }
+
+    /// Returns how many clients have a place.
+    pub(super) const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Returns when the first of them has had its time.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.waiting.front().map(|(until, ..)| *until)
+    }
+
+    /// Gives a client a place.
+    fn begin(&mut self, index: usize, until: Instant) -> Option<Asking> {
+        let Forward { protocol, user, .. } = self.forward.as_ref()?;
+        self.last_serial += 1;
+        self.waiting.push_back((until, index, self.last_serial));
+        self.count += 1;
+        let negotiation = Negotiation::new(*protocol, user.clone());
+        Some(Asking { negotiation, serial: self.last_serial, heard: false })
+    }
+}
+
+impl TcpRelay {
+    /// Lets a client that has come say where it wants to go.
+    pub(super) fn begin_asking(&mut self, index: usize, turn: &mut Turn) {
+        if self.askings.len() >= PLACES
+            && let Some((oldest, _)) = self.oldest_asking()
+        {
+            self.counts.crowded_out += 1;
+            self.close(oldest, turn);
+        }
+        let until = turn.now + turn.options.negotiation_timeout;
+        let asking = self.askings.begin(index, until);
+        let connection = self.connections.at(index);
+        connection.progress = Progress::Asking;
+        connection.asking = asking.map(Box::new);
+    }
+
+    /// Reads what a client says, and answers.
+    pub(super) fn negotiate(&mut self, index: usize, turn: &mut Turn) {
+        for _ in 0..READS_PER_TURN {
+            let Some(connection) = self.connections.get_mut(index) else { return };
+            let Some(mut asking) = connection.asking.take() else { return };
+            let Some(client) = connection.source(Direction::Up) else { return };
+            if !client.is_readable() {
+                connection.asking = Some(asking);
+                return;
+            }
+            let found = client.read(&mut turn.scratch[..READ_BYTES]);
+            let Found::Bytes(count) = found else {
+                connection.asking = Some(asking);
+                if found != Found::Nothing {
+                    self.counts.left_early += 1;
+                    self.close(index, turn);
+                }
+                return;
+            };
+            asking.heard = true;
+            let mut answer = Vec::new();
+            let heard = asking.negotiation.handle(&turn.scratch[..count], &mut answer);
+            // A client that does not even take these few bytes does not read.
+            let is_told = answer.is_empty() || client.say(&answer);
+            match heard {
+                _ if !is_told => {
+                    connection.asking = Some(asking);
+                    self.counts.left_early += 1;
+                    return self.give_up(index, turn);
+                }
+                Heard::More => connection.asking = Some(asking),
+                Heard::Asked(asked) => {
+                    self.askings.count -= 1;
+                    return self.take_request(index, *asking, asked, turn);
+                }
+                Heard::Refused(why) => {
+                    connection.asking = Some(asking);
+                    match why {
+                        Malformed::Bytes => self.counts.malformed += 1,
+                        Malformed::Credentials => self.counts.unauthorised += 1,
+                        Malformed::Unsupported => self.counts.unsupported += 1,
+                    }
+                    return self.close_gently(index, turn);
+                }
+            }
+        }
+        self.ask_again(index, Direction::Up, turn);
+    }
+
+    /// A client has said where it wants to go.
+    fn take_request(&mut self, index: usize, asking: Asking, asked: Asked, turn: &mut Turn) {
+        let Asking { mut negotiation, .. } = asking;
+        let rest = negotiation.rest();
+        let protocol = negotiation.protocol();
+        let (target, answer, ahead) = match asked {
+            Asked::Connect(target) if protocol == ForwardProtocol::Socks5 => {
+                (target, Answer::Socks, rest)
+            }
+            Asked::Connect(target) => (target, Answer::Tunnel, rest),
+            Asked::Fetch { target, head } => (target, Answer::Fetch, [head, rest].concat()),
+            Asked::Associate(sender) => return self.take_association(index, &sender, turn),
+        };
+        let number = self.connections.number(index);
+        let connection = self.connections.at(index);
+        connection.since = turn.now;
+        connection.look = self.silences.watch(turn.now, index, number);
+        connection.progress = Progress::Naming;
+        let addresses = VecDeque::new();
+        let request = Request { target, addresses, answer, failure: None };
+        connection.request = Some(Box::new(request));
+        if let Some(client) = connection.source(Direction::Up) {
+            client.put_ahead(Bytes::from(ahead));
+        }
+        self.counts.asked += 1;
+        self.find_target(index, turn);
+    }
+
+    /// Looks for the addresses of a connection's target, and begins its way there once they are
+    /// known.
+    fn find_target(&mut self, index: usize, turn: &mut Turn) {
+        let connection = self.connections.at(index);
+        let number = connection.id;
+        let Some(Request { target, .. }) = connection.request.as_deref() else { return };
+        let allowed = self.askings.forward.as_ref().map(|forward| &forward.allowed);
+        if !allowed.is_some_and(|allowed| allowed.judge(target).is_ok()) {
+            self.counts.not_allowed += 1;
+            return self.deny(index, Failure::NotAllowed, turn);
+        }
+        let name = match &target.host {
+            &Host::Address(address) => return self.take_addresses(index, &[address], turn),
+            Host::Name(name) => name,
+        };
+        match turn.asked.look_up(name, self.id, turn.now) {
+            LookedUp::Found(addresses) => self.take_addresses(index, &addresses, turn),
+            LookedUp::Awaited => {
+                self.askings.unnamed.entry(name.clone()).or_default().push((index, number));
+                self.give_up_at(turn.now + turn.options.connect_timeout, index, number);
+            }
+            LookedUp::Busy => {
+                self.counts.unresolved += 1;
+                self.deny(index, Failure::General, turn);
+            }
+        }
+    }
+
+    /// Takes what was found for a name, for all who wait for it.
+    pub(super) fn take_found(&mut self, name: &str, addresses: &[IpAddr], turn: &mut Turn) {
+        for (index, id) in self.askings.unnamed.remove(name).unwrap_or_default() {
+            let connection = self.connections.get_same(index, id);
+            if connection.is_some_and(|connection| connection.progress == Progress::Naming) {
+                self.take_addresses(index, addresses, turn);
+            }
+        }
+    }
+
+    /// Begins the way of a connection to those of its target's addresses that may be reached.
+    fn take_addresses(&mut self, index: usize, addresses: &[IpAddr], turn: &mut Turn) {
+        let connection = self.connections.at(index);
+        let Some(request) = connection.request.as_deref_mut() else { return };
+        let Some(Forward { allowed, .. }) = &self.askings.forward else {
+            return self.deny(index, Failure::NotAllowed, turn);
+        };
+        let may = may_be_reached(allowed, &request.target, addresses);
+        if may.is_empty() {
+            let failure = if addresses.is_empty() {
+                self.counts.unresolved += 1;
+                Failure::HostUnreachable
+            } else {
+                self.counts.not_allowed += 1;
+                Failure::NotAllowed
+            };
+            return self.deny(index, failure, turn);
+        }
+        let own = self.acceptor.addresses();
+        let is_circle =
+            |address: &SocketAddr| own.iter().any(|&listener| leads_to(*address, listener));
+        request.addresses = may.into_iter().filter(|address| !is_circle(address)).collect();
+        if request.addresses.is_empty() {
+            self.counts.looped += 1;
+            return self.deny(index, Failure::NotAllowed, turn);
+        }
+        self.begin(index, turn);
+    }
+
+    /// Tells a client whose target is not even tried.
+    fn deny(&mut self, index: usize, failure: Failure, turn: &mut Turn) {
+        let connection = self.connections.at(index);
+        if let Some(request) = connection.request.as_deref() {
+            log::debug!("route {}: {}: {failure:?}", self.route.name, request.target);
+        }
+        self.answer_failure(index, failure, turn);
+    }
+
+    /// Answers that the target was not reached, and closes behind that.
+    fn answer_failure(&mut self, index: usize, failure: Failure, turn: &mut Turn) {
+        let connection = self.connections.at(index);
+        let (id, carried) = (connection.id, connection.carried);
+        let answer = connection.request.as_deref_mut().map_or(Answer::Given, Request::take_answer);
+        if let Some(client) = connection.source(Direction::Up) {
+            client.say(&answer.failure(failure));
+        }
+        if let Some(carrier) = self.carriage.of(carried) {
+            carrier.abandon(turn.now, id);
+        }
+        self.close_gently(index, turn);
+    }
+
+    /// Answers a client whose target cannot be reached, in place of a reset, if it is owed an
+    /// answer. Returns false if not.
+    pub(super) fn answers_for_reset(&mut self, index: usize, turn: &mut Turn) -> bool {
+        let Some(connection) = self.connections.get_mut(index) else { return false };
+        let Some(request) = connection.request.as_deref().filter(|request| request.is_owed())
+        else {
+            return false;
+        };
+        // Without a reason the handshake itself has found nobody.
+        let failure = request.failure.unwrap_or(Failure::TimedOut);
+        self.answer_failure(index, failure, turn);
+        true
+    }
+
+    /// Answers that the target is there. Returns false if the client does not hear it.
+    pub(super) fn answer_success(&mut self, index: usize) -> bool {
+        let connection = self.connections.at(index);
+        let local = connection.source(Direction::Down).map(|end| end.stream.local_addr());
+        let bound = local.and_then(Result::ok).unwrap_or_else(|| ([0, 0, 0, 0], 0).into());
+        let Some(request) = connection.request.as_deref_mut() else { return true };
+        let answer = request.take_answer().success(bound);
+        let Some(client) = connection.source(Direction::Up) else { return false };
+        answer.is_empty() || client.say(&answer)
+    }
+
+    /// Ends the time of those who have not said in it where they want to go.
+    pub(super) fn end_asking(&mut self, turn: &mut Turn) {
+        while let Some(&(until, index, serial)) = self.askings.waiting.front() {
+            let is_there = self.is_asking(index, serial);
+            if is_there && until > turn.now {
+                return;
+            }
+            self.askings.waiting.pop_front();
+            if is_there {
+                self.counts.negotiation_timed_out += 1;
+                self.close(index, turn);
+            }
+        }
+    }
+
+    /// Closes the clients that have said nothing; those who have begun may go on.
+    pub(super) fn end_silent_asking(&mut self, turn: &mut Turn) {
+        for (_, index, serial) in self.askings.waiting.clone() {
+            if !self.is_asking(index, serial) {
+                continue;
+            }
+            // It may have spoken before it was heard.
+            if let Some(client) = self.connections.at(index).source(Direction::Up) {
+                client.look();
+            }
+            self.negotiate(index, turn);
+            if self.is_asking(index, serial) {
+                let asking = self.connections.at(index).asking.as_deref();
+                if asking.is_some_and(|asking| !asking.heard) {
+                    self.close(index, turn);
+                }
+            }
+        }
+    }
+
+    fn is_asking(&self, index: usize, serial: u64) -> bool {
+        let connection = self.connections.get(index);
+        let asking = connection.and_then(|connection| connection.asking.as_deref());
+        asking.is_some_and(|asking| asking.serial == serial)
+            && connection.is_some_and(|connection| connection.progress == Progress::Asking)
+    }
+
+    /// Returns the client that has been asking for longest, and until when it may.
+    fn oldest_asking(&mut self) -> Option<(usize, Instant)> {
+        while let Some(&(until, index, serial)) = self.askings.waiting.front() {
+            if self.is_asking(index, serial) {
+                return Some((index, until));
+            }
+            self.askings.waiting.pop_front();
+        }
+        None
+    }
+
+    /// Makes room for a client that waits: the one goes that has been asking for longest, if it had
+    /// time enough. Returns false if none has.
+    pub(super) fn crowd_out(&mut self, turn: &mut Turn) -> bool {
+        let Some((oldest, until)) = self.oldest_asking() else { return false };
+        if until.since(turn.now) + UNDISTURBED_FOR > turn.options.negotiation_timeout {
+            return false;
+        }
+        self.counts.crowded_out += 1;
+        self.close(oldest, turn);
+        true
+    }
+
+    /// Notes that a client that was asking is asked no more.
+    pub(super) const fn leave_asking(&mut self, asking: Option<&Asking>) {
+        if asking.is_some() {
+            self.askings.count -= 1;
+        }
+    }
+}
+
+impl Request {
+    fn take_answer(&mut self) -> Answer {
+        std::mem::replace(&mut self.answer, Answer::Given)
+    }
+
+    /// Returns true while its client waits for an answer.
+    pub(super) fn is_owed(&self) -> bool {
+        self.answer != Answer::Given
+    }
+
+    /// Notes why its target was not reached.
+    pub(super) const fn fail(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+    }
+
+    /// Returns the address that is tried first.
+    pub(super) fn first_address(&self) -> Option<SocketAddr> {
+        self.addresses.front().copied()
+    }
+
+    /// Takes the addresses to try, in order.
+    pub(super) fn take_addresses(&mut self) -> VecDeque<SocketAddr> {
+        std::mem::take(&mut self.addresses)
+    }
+}
+
+/// Returns those of a target's addresses that may be reached.
+fn may_be_reached(allowed: &Allowed, target: &Target, addresses: &[IpAddr]) -> Vec<SocketAddr> {
+    let may = addresses.iter().filter(|address| allowed.judge_address(target, **address).is_ok());
+    may.map(|address| SocketAddr::new(*address, target.port)).collect()
+}
+
+/// Returns what a client is told that a connect failed with.
+pub(super) fn failure_of(kind: io::ErrorKind) -> Failure {
+    match kind {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
+            Failure::ConnectionRefused
+        }
+        io::ErrorKind::TimedOut => Failure::TimedOut,
+        io::ErrorKind::NetworkUnreachable => Failure::NetworkUnreachable,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::AddrNotAvailable => {
+            Failure::HostUnreachable
+        }
+        _ => Failure::General,
+    }
+}
