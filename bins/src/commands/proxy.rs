@@ -121,8 +121,8 @@ pub struct ProxyArgs {
     /// Print objects, one per line, instead of text
     #[arg(long, help_heading = "The run")]
     json: bool,
-    /// What loss means on TCP: it costs time (model; cubic, reno), or bytes of the stream vanish
-    /// (raw)
+    /// What loss means on TCP: it costs time (model; cubic, reno, and those that take marks), or
+    /// bytes of the stream vanish (raw)
     #[arg(long, value_name = "MODE", value_parser = plan::tcp_modes(), help_heading = "The relays")]
     tcp: Option<TcpMode>,
     /// What shares a fate on a raw route: line, read, or a size such as 4KiB
