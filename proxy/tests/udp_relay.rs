@@ -8,6 +8,8 @@
 mod ecn;
 #[path = "udp_relay/rebind.rs"]
 mod rebind;
+#[path = "udp_relay/scenarios.rs"]
+mod scenarios;
 #[path = "udp_relay/socks.rs"]
 mod socks;
 mod support;

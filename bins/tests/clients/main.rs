@@ -10,6 +10,7 @@ mod support;
 
 mod browsers;
 mod databases;
+mod ours;
 mod shells;
 
 use proxy_support::Jostle;

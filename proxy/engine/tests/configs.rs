@@ -21,7 +21,7 @@ fn every_profile_is_valid() {
         let profile = Profile::from_json(&std::fs::read_to_string(file).unwrap());
         assert!(profile.is_ok(), "{}: {}", file.display(), profile.unwrap_err());
     }
-    assert_eq!(files.len(), 102);
+    assert_eq!(files.len(), 104);
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn what_an_editor_can_see_to_be_wrong_is_refused() {
     let Some(valid) = valid(&files) else { return };
     // What takes two fields, two rules or a file to judge only the reader sees.
     let share = valid.len() as f64 / files.len() as f64;
-    assert!(share < 0.35, "{} of {} pass: {valid:?}", valid.len(), files.len());
+    assert!(share < 0.4, "{} of {} pass: {valid:?}", valid.len(), files.len());
     for (name, words) in [
         ("unknown-rule", "a kind"),
         ("unknown-key", "a key"),

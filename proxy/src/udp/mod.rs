@@ -365,10 +365,19 @@ impl Relay for UdpRelay {
                     Some(flow) => (&flow.socket.0, &mut flow.again),
                     None => return,
                 },
-                UdpPart::Old(index) => match self.old.get_mut(index) {
-                    Some(old) => (&old.socket, &mut old.again),
-                    None => return,
-                },
+                UdpPart::Old(index) => {
+                    let flow = self.old.flow(index).and_then(|flow| self.flows.get(flow));
+                    let is_over =
+                        flow.is_none_or(|flow| self.listeners.is_retired(flow.client.listener));
+                    match self.old.get_mut(index) {
+                        Some(old) if is_over => {
+                            old.again = false;
+                            return;
+                        }
+                        Some(old) => (&old.socket, &mut old.again),
+                        None => return,
+                    }
+                }
                 UdpPart::Stray => match &mut self.stray {
                     Some(stray) => (&stray.socket, &mut stray.again),
                     None => return,

@@ -74,6 +74,11 @@ impl OldSockets {
         Ok(())
     }
 
+    /// Returns the place of the flow that left the socket at a place.
+    pub(super) fn flow(&self, index: usize) -> Option<usize> {
+        self.all.get(index).map(|old| old.flow)
+    }
+
     /// Returns the socket at a place, unless it was closed.
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut OldSocket> {
         self.all.get_mut(index)

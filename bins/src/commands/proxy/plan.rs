@@ -24,6 +24,10 @@ pub(super) fn tcp_modes() -> impl TypedValueParser<Value = TcpMode> {
             .alias("cubic")
             .help("Loss costs time, as with the CUBIC of Linux"),
         PossibleValue::new("reno").help("Loss costs time, as with Reno"),
+        PossibleValue::new("cubic-ecn").help("CUBIC whose segments are marked instead of lost"),
+        PossibleValue::new("reno-ecn").help("Reno whose segments are marked instead of lost"),
+        PossibleValue::new("dctcp").help("DCTCP: the window shrinks by the share that is marked"),
+        PossibleValue::new("prague").help("The same for low latency (L4S)"),
         PossibleValue::new("raw").help("Bytes of the stream vanish, flip and double"),
     ];
     PossibleValuesParser::new(modes).try_map(|name| name.parse())

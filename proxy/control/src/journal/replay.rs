@@ -297,7 +297,7 @@ fn profile(life: &Life, end: Instant, remarks: &mut Vec<String>) -> Result<Profi
 /// Returns true if a rule counts the packets of each flow for itself.
 fn counts_flows(profile: &Profile) -> bool {
     let mut rules = profile.up.rules().chain(profile.down.rules());
-    rules.any(|rule| rule.selection.per == Per::Flow && !rule.kind.is_for_streams())
+    rules.any(|rule| rule.selection.per == Per::Flow && rule.kind.is_for_packets())
 }
 
 fn about(route: &Route, spans: &[(Instant, Profile)]) -> String {

@@ -109,6 +109,7 @@ impl Gate {
         };
         (packet.is_cross() || matching.number.contains(&number))
             && matching.size.contains(&packet.size)
+            && matching.ecn.is_none_or(|ecn| ecn.admits(packet.ecn))
             && matching.age.is_none_or(|age| age.admits(packet.entered.since(since)))
             && matching.bytes.as_ref().is_none_or(|bytes| holds(&packet.body, bytes))
     }

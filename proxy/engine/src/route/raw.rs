@@ -130,13 +130,17 @@ enum RawTcp {
 
 /// What loss means on TCP, by its name.
 #[derive(JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 #[expect(dead_code, reason = "only its schema is of use")]
 enum RawTcpName {
     Model,
     Raw,
     Cubic,
     Reno,
+    CubicEcn,
+    RenoEcn,
+    Dctcp,
+    Prague,
 }
 
 /// A modelled TCP.
@@ -145,6 +149,9 @@ enum RawTcpName {
 struct RawModel {
     /// Its congestion control.
     model: RawCongestionControl,
+    /// Whether segments take marks, and the sender answers them as it answers losses; false unless
+    /// stated. dctcp and prague always do, in their own way.
+    ecn: Option<bool>,
 }
 
 /// Returns the JSON Schema of configurations (draft 7), as text with a line end.
@@ -167,6 +174,8 @@ pub fn schema() -> String {
 enum RawCongestionControl {
     Cubic,
     Reno,
+    Dctcp,
+    Prague,
 }
 
 impl Configuration {
@@ -426,7 +435,8 @@ fn parse_host_port(text: &str) -> Result<HostPort, String> {
 }
 
 fn tcp_mode(place: &str, tcp: Option<Value>, unit: Option<&str>) -> Result<TcpMode, SettingError> {
-    const REMEDY: &str = "write \"model\", \"raw\" or { \"model\": \"cubic\" }";
+    const REMEDY: &str = "write \"model\", \"raw\", or { \"model\": \"cubic\" } (reno, dctcp, \
+                          prague)";
     let place_tcp = within(place, "tcp");
     let mode = match tcp {
         None => TcpMode::default(),
@@ -441,9 +451,18 @@ fn tcp_mode(place: &str, tcp: Option<Value>, unit: Option<&str>) -> Result<TcpMo
         },
         Some(value @ Value::Object(_)) => {
             let raw: RawModel = decode(&place_tcp, value)?;
-            TcpMode::Model(match raw.model {
-                RawCongestionControl::Cubic => CongestionControl::Cubic,
-                RawCongestionControl::Reno => CongestionControl::Reno,
+            TcpMode::Model(match (raw.model, raw.ecn) {
+                (RawCongestionControl::Cubic, Some(true)) => CongestionControl::CubicEcn,
+                (RawCongestionControl::Cubic, _) => CongestionControl::Cubic,
+                (RawCongestionControl::Reno, Some(true)) => CongestionControl::RenoEcn,
+                (RawCongestionControl::Reno, _) => CongestionControl::Reno,
+                (_, Some(false)) => {
+                    let problem = "without marks it would be Reno; leave ecn out, or write { \
+                                   \"model\": \"reno\" }";
+                    return Err(SettingError::new(within(&place_tcp, "ecn"), problem));
+                }
+                (RawCongestionControl::Dctcp, _) => CongestionControl::Dctcp,
+                (RawCongestionControl::Prague, _) => CongestionControl::Prague,
             })
         }
         Some(other) => {

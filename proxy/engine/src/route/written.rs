@@ -118,7 +118,18 @@ impl Route {
 fn written_mode(mode: TcpMode) -> (Value, Option<Value>) {
     match mode {
         TcpMode::Model(CongestionControl::Cubic) => ("model".into(), None),
-        TcpMode::Model(CongestionControl::Reno) => (json!({ "model": "reno" }), None),
+        TcpMode::Model(control) => {
+            let (model, ecn) = match control {
+                CongestionControl::CubicEcn => (CongestionControl::Cubic, true),
+                CongestionControl::RenoEcn => (CongestionControl::Reno, true),
+                plain => (plain, false),
+            };
+            let mut fields = json!({ "model": model.name() });
+            if ecn && let Some(fields) = fields.as_object_mut() {
+                fields.insert("ecn".into(), true.into());
+            }
+            (fields, None)
+        }
         TcpMode::Raw(Unit::Line) => ("raw".into(), None),
         TcpMode::Raw(Unit::Read) => ("raw".into(), Some("read".into())),
         TcpMode::Raw(Unit::Bytes(bytes)) => {

@@ -55,7 +55,7 @@ pub use rate::{
 pub use rebind::{Rebind, RebindAddresses};
 pub use reorder::Reorder;
 pub use reset::Reset;
-pub use selection::{AgeMatch, FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
+pub use selection::{AgeMatch, EcnMatch, FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
 pub use setting::Timing;
 pub use shorthand::{JitterShape, Shorthand};
 pub use size::Size;
@@ -213,10 +213,10 @@ kinds! {
     Outage,
     /// Loses what is too large.
     Size,
-    /// Sends traffic of others through what is behind it.
-    Cross,
     /// Lets a UDP flow leave from a fresh socket.
     Rebind,
+    /// Sends traffic of others through what is behind it.
+    Cross,
     /// Lets a delivered stream out in small pieces.
     Slice,
     /// Discards a delivered stream.

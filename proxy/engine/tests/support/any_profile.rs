@@ -244,6 +244,10 @@ fn fields() -> Values {
     .boxed()
 }
 
+fn ecn() -> Values {
+    one_of(&["not-ect", "ect0", "ect1", "ce"])
+}
+
 /// A rule with what every rule may say.
 fn rule() -> impl Strategy<Value = Value> {
     let known = one_of(&["drop#2", "duplicate#3", "duplicate", "delay", "--drop", "--duplicate"]);
@@ -278,6 +282,7 @@ fn rule() -> impl Strategy<Value = Value> {
         ("first", perhaps(50, number())),
         ("size", perhaps(50, object([("min", bytes())]))),
         ("bytes", perhaps(50, object([("offset", small()), ("hex", hex.boxed())]))),
+        ("ecn", perhaps(50, prop_oneof![ecn(), list(ecn())].boxed())),
         flow.clone(),
         client.clone(),
         target.clone(),

@@ -115,16 +115,18 @@ export function replace(profile, value) {
   Object.assign(profile, expand(value));
 }
 
-const KINDS = ["outage", "size", "slice", "stall", "slow_close", "close_after", "drop", "delay", "rate"];
+const KINDS = ["outage", "size", "mark", "rebind", "slice", "stall", "slow_close", "close_after", "drop", "delay", "rate"];
 const FRESH = {
-  outage: { up: "10s", down: "500ms" }, size: { max: "1200B" }, slice: { size: "100B", gap: "1ms" }, stall: { after: "10kB" }, slow_close: { delay: "1s" },
+  outage: { up: "10s", down: "500ms" }, size: { max: "1200B" }, mark: { chance: "10%" }, rebind: { every: "30s" }, slice: { size: "100B", gap: "1ms" }, stall: { after: "10kB" }, slow_close: { delay: "1s" },
   close_after: { bytes: "100kB" }, drop: { every: 10 }, delay: { time: "20ms" }, rate: { limit: "10Mbit/s" },
 };
 byId("new-kind").append(...KINDS.map((kind) => el("option", { value: kind }, kind)));
 byId("new-rule").addEventListener("click", () => {
   const [kind, way] = [byId("new-kind").value, byId("new-way").value];
   change(`${kind} added`, (profile) => {
-    for (const one of way === "both" ? WAYS : [way]) profile[one].push({ rule: kind, ...clone(FRESH[kind]) });
+    // A flow has one socket to the upstream.
+    const ways = kind === "rebind" ? ["up"] : way === "both" ? WAYS : [way];
+    for (const one of ways) profile[one].push({ rule: kind, ...clone(FRESH[kind]) });
   });
 });
 

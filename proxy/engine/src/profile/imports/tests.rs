@@ -470,7 +470,7 @@ fn conditions_of_chrome_become_lines() {
                 "5G: DevTools and Lighthouse have no preset of that name; write offline, 3G, Slow 3G, Slow 4G, Fast 3G, Fast 4G, mobileSlow4G, mobileRegular3G or desktopDense4G, or the parameters as JSON",
             ),
             ("No throttling", "No throttling: nothing is throttled then, so no profile is needed"),
-            ("{}", ": nothing is throttled; write a latency in ms, or a throughput in bytes/s"),
+            ("{}", "nothing is throttled; write a latency in ms, or a throughput in bytes/s"),
             (r#"{ "latency": "5ms" }"#, "latency: it is a number in the protocol; write one"),
             (r#"{ "latency": -5 }"#, "latency: -5 ms is no latency; write 0 to 3600000"),
             (r#"{ "offline": 1 }"#, "offline: write true or false"),
@@ -597,7 +597,34 @@ fn scenarios_of_the_quic_network_simulator_become_profiles() {
             "after 20 s",
         ),
     ];
-    for (text, expected, said) in cases {
+    let moved = |fields: Value| {
+        let mut up = line();
+        up.push(fields);
+        json!({ "up": up, "down": line() })
+    };
+    let rebound = [
+        (
+            case("rebind", "--first-rebind=1s"),
+            moved(json!({ "rule": "rebind", "first": "1s" })),
+            "each flow has its own",
+        ),
+        (
+            case("rebind", "--first-rebind=500ms --rebind-freq=3s"),
+            moved(json!({ "rule": "rebind", "first": "500ms", "every": "3s" })),
+            "each flow has its own",
+        ),
+        (
+            case("rebind", "--first-rebind=1 --rebind-freq=0s --rebind-addr"),
+            moved(json!({ "rule": "rebind", "first": "1s", "addresses": "127.0.0.0/8" })),
+            "the client's network",
+        ),
+        (
+            case("rebind", "--first-rebind=1s --rebind-addr=false"),
+            moved(json!({ "rule": "rebind", "first": "1s" })),
+            "each flow has its own",
+        ),
+    ];
+    for (text, expected, said) in cases.into_iter().chain(rebound) {
         become_profiles(from_quic_sim, &[(&text, expected, said)]);
     }
     let (value, _) = read("", from_quic_sim(&case("blackhole", "--on=1s --off=500ms --repeat=3")));
@@ -677,6 +704,11 @@ fn scenarios_of_the_quic_network_simulator_become_profiles() {
             (
                 &case("blackhole", "--on=1s --off=1s --direction=up"),
                 "--direction: \"up\" is no direction; write both, toclient or toserver",
+            ),
+            (&case("rebind", ""), "--first-rebind: rebind needs it; write --first-rebind=2s"),
+            (
+                &case("rebind", "--first-rebind=1s --rebind-addr=maybe"),
+                "--rebind-addr: \"maybe\" is neither true nor false",
             ),
             (
                 &case("udp-cross-traffic", ""),

@@ -96,6 +96,7 @@ library![
     "sitespeed-edge",
     "starlink",
     "starlink-outages",
+    "starlink-paths",
     "str0m-cellular",
     "str0m-congested",
     "str0m-satellite",
@@ -115,6 +116,7 @@ library![
     "webpagetest-edge",
     "webpagetest-fios",
     "webpagetest-lte",
+    "wifi-to-lte",
 ];
 
 /// Names that are offered in place of a wrong one.

@@ -21,7 +21,7 @@ fn every_file_in_the_folder_is_listed_and_every_listed_one_is_there() {
     let listed: BTreeSet<String> = names().map(|name| format!("{name}.json")).collect();
     let unlisted: Vec<&String> = files.difference(&listed).collect();
     assert!(unlisted.is_empty(), "add these to the list in library/mod.rs: {unlisted:?}");
-    assert_eq!(files.len(), 102);
+    assert_eq!(files.len(), 104);
     assert!(names().is_sorted() && names().count() == files.len());
 }
 
@@ -104,6 +104,7 @@ fn the_figures_are_the_published_ones() {
         ("str0m-wifi-good", 0.0, 0.0, 0.0, 0.0, 0.990),
         ("str0m-satellite", 0.0, 0.0, 0.0, 0.0, 2.913),
         ("sfu-cellular", 0.0, 0.0, 0.0, 0.0, 2.476),
+        ("wifi-to-lte", 40_000.0, 33_000.0, 1.0, 1.0, 0.0),
         ("5g-mmwave", 400_000.0, 400_000.0, 12.0, 12.0, 4.762),
     ] {
         let profile = profile(name);
@@ -127,6 +128,7 @@ fn timelines_are_those_of_their_sources() {
     assert_eq!(seconds("rfc8867-variable-capacity"), [40.0, 20.0, 20.0, 20.0]);
     let starlink = seconds("starlink");
     assert_eq!(starlink.len(), 10);
+    assert_eq!(seconds("starlink-paths"), starlink);
     for slot in starlink.chunks(2) {
         assert!((slot.iter().sum::<f64>() - 15.0).abs() < 1e-9, "a satellite every 15 s: {slot:?}");
     }

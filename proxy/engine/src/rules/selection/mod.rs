@@ -1,11 +1,13 @@
 //! The packets that a rule looks at: the fields that every rule may have besides its own.
 
 mod age;
+mod ecn;
 mod flow;
 mod hosts;
 mod written;
 
 pub use age::AgeMatch;
+pub use ecn::EcnMatch;
 pub use flow::FlowMatch;
 pub use hosts::HostMatch;
 use written::read_pairs;
@@ -53,6 +55,8 @@ pub struct Match {
     pub number: RangeInclusive<u64>,
     /// The bytes that stand in its payload.
     pub bytes: Option<MatchBytes>,
+    /// What its IP header says of congestion; `None`: anything.
+    pub ecn: Option<EcnMatch>,
     /// The flows or connections of which it is, by their numbers; `None`: any.
     pub flow: Option<FlowMatch>,
     /// The clients of which it is, or to which it goes; `None`: any.
@@ -70,6 +74,7 @@ impl Default for Match {
             size: 0..=u32::MAX,
             number: 1..=u64::MAX,
             bytes: None,
+            ecn: None,
             flow: None,
             client: None,
             target: None,
@@ -132,8 +137,9 @@ impl Match {
     /// Returns true if it asks for nothing but flows and their age, so that it can be heeded
     /// without packets.
     pub fn is_of_flows_alone(&self) -> bool {
-        let Self { size, number, bytes, flow: _, client: _, target: _, age: _ } = self;
-        *size == (0..=u32::MAX) && *number == (1..=u64::MAX) && bytes.is_none()
+        let Self { size, number, bytes, ecn, flow: _, client: _, target: _, age: _ } = self;
+        let of_any_size = *size == (0..=u32::MAX) && *number == (1..=u64::MAX);
+        of_any_size && bytes.is_none() && ecn.is_none()
     }
 
     /// Returns what it says of flows.

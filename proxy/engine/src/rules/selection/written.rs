@@ -2,9 +2,10 @@
 //! `enabled`.
 
 use super::age::RawAge;
+use super::ecn::RawEcn;
 use super::flow::RawFlows;
 use super::hosts::RawHosts;
-use super::{FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
+use super::{EcnMatch, FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
 use crate::rules::written::{Fields, share, text};
 use bytes::Bytes;
 use jostle_common::setting::{Object, SettingError, decode, one_of, within};
@@ -54,6 +55,8 @@ struct RawMatch {
     after: Option<u64>,
     /// What stands in its payload.
     bytes: Option<Object<RawBytes>>,
+    /// What its IP header says of congestion: not-ect, ect0, ect1 or ce, or a list of them.
+    ecn: Option<RawEcn>,
     /// Of which flow or connection it is, by the order in which they opened.
     flow: Option<RawFlows>,
     /// Of whose flow or connection it is: addresses and networks of clients.
@@ -173,14 +176,15 @@ fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
         return Err(SettingError::new(within(place, field), problem));
     }
     let raw: RawMatch = decode(place, value)?;
-    let RawMatch { size, first, after, bytes, flow, client, target, age } = &raw;
-    let of_packets = size.is_some() || first.is_some() || after.is_some() || bytes.is_some();
+    let RawMatch { size, first, after, bytes, ecn, flow, client, target, age } = &raw;
+    let of_numbers = first.is_some() || after.is_some();
+    let of_packets = size.is_some() || of_numbers || bytes.is_some() || ecn.is_some();
     let of_flows = flow.is_some() || client.is_some() || target.is_some() || age.is_some();
     if !of_packets && !of_flows {
         return Err(SettingError::new(
             place,
             "it says nothing about a packet; write \"size\", \"first\", \"after\", \"bytes\", \
-             \"flow\", \"client\", \"target\" or \"age\", or leave it out",
+             \"ecn\", \"flow\", \"client\", \"target\" or \"age\", or leave it out",
         ));
     }
     let size = raw
@@ -211,6 +215,7 @@ fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
             .bytes
             .map(|Object(raw)| self::bytes(&within(place, "bytes"), raw))
             .transpose()?,
+        ecn: raw.ecn.map(|ecn| ecn.read(&within(place, "ecn"))).transpose()?,
         flow: raw.flow.map(|flows| flows.read()).transpose().map_err(refuse("flow"))?,
         client: raw.client.map(|one| one.clients(&within(place, "client"))).transpose()?,
         target: raw.target.map(|one| one.targets(&within(place, "target"))).transpose()?,
@@ -293,6 +298,7 @@ fn written_match(matching: &Match) -> Fields {
         .unless("after", after, 0, Into::into)
         .unless("first", first, u64::MAX, Into::into)
         .with_some("bytes", matching.bytes.as_ref().map(written_bytes))
+        .with_some("ecn", matching.ecn.as_ref().map(EcnMatch::written))
         .with_some("flow", matching.flow.as_ref().map(FlowMatch::written))
         .with_some("client", matching.client.as_ref().map(HostMatch::written))
         .with_some("target", matching.target.as_ref().map(HostMatch::written))

@@ -3,6 +3,8 @@
 //!
 //! The client is at the left and the server at the right, so what goes to the server is up.
 
+#[cfg(test)]
+mod tests;
 mod units;
 
 use super::command_line::{Known, Options, Style, commands, flag, shortened, value};
@@ -105,6 +107,9 @@ const ACCESS_DELAY: Duration = Duration::from_millis(1);
 /// The payload of ns-3's OnOffApplication, and when that of the scenario begins.
 const CROSS_PAYLOAD: &str = "512B";
 const CROSS_START: &str = "20s";
+
+/// The addresses that flows leave from when those are rebound as well.
+const REBIND_ADDRESSES: &str = "127.0.0.0/8";
 
 /// More turns are longer than any phase list.
 const REPEATS_MAX: i64 = 4000;
@@ -382,6 +387,35 @@ fn udp_cross_traffic(
     Ok(())
 }
 
-fn rebind(_: &Options, _: Duration, _: &mut Draft) -> Result<(), SettingError> {
-    Err(SettingError::new("rebind", "no rule moves a flow to another address yet"))
+fn rebind(options: &Options, _: Duration, draft: &mut Draft) -> Result<(), SettingError> {
+    let time = |name: &str| {
+        let text = options.get(name).unwrap_or_default();
+        units::time(&format!("--{name}"), text).map(|time| Span(time).to_string())
+    };
+    let mut rule = json!({ "rule": "rebind", "first": time("first-rebind")? });
+    // None at all is once, and so is 0.
+    if options.has("rebind-freq") && time("rebind-freq")? != Span(Duration::ZERO).to_string() {
+        rule["every"] = time("rebind-freq")?.into();
+    }
+    match options.get("rebind-addr") {
+        None | Some("0" | "f" | "false") => {}
+        Some("" | "1" | "t" | "true") => {
+            rule["addresses"] = REBIND_ADDRESSES.into();
+            draft.remark(format!(
+                "The simulator draws another address of the client's network; here each is drawn \
+                 from {REBIND_ADDRESSES}, which on Linux is all loopback. For a server elsewhere \
+                 write addresses that the machine has."
+            ));
+        }
+        Some(other) => {
+            let problem = format!("\"{}\" is neither true nor false", shortened(other));
+            return Err(SettingError::new("--rebind-addr", problem));
+        }
+    }
+    draft.rule(Direction::Up, rule);
+    draft.remark(
+        "The simulator rebinds all flows at once, by its own time; here each flow has its own, from \
+         its first packet.",
+    );
+    Ok(())
 }
