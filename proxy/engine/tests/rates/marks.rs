@@ -125,7 +125,7 @@ fn windows_under_random_marks_are_those_of_the_formulas() {
     for (seed, probability) in [(1, 0.001), (2, 0.005), (3, 0.02)] {
         // Halved once in 1/p segments, and one more a round trip: √(3/(2p)) (RFC 3649 §3); CUBIC is
         // made to do the same at such a round trip (RFC 9438 §4.3).
-        let reno = (1.5 / probability).sqrt();
+        let reno = (1.5_f64 / probability).sqrt();
         for control in [RenoEcn, CubicEcn] {
             let found = window(control, probability, seed);
             assert!((found / reno - 1.0).abs() < 0.2, "{control:?} {probability}: {found}, {reno}");
