@@ -100,7 +100,7 @@ def request(way, server):
     if way == "socks5":
         return b"\x05\x01\x00\x05\x01\x00\x01\x7f\x00\x00\x01" + server.to_bytes(2, "big"), 12
     if way == "http-proxy":
-        return b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n\r\n" % server, 39
+        return b"CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: a\r\n\r\n" % server, 39
     return b"", 0
 
 

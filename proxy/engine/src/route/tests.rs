@@ -159,7 +159,7 @@ fn toxics_are_applied_to_what_was_read() {
             r#"[ { "type": "noop" }, { "type": "packet_los" } ]"#,
             "[0].toxics[1]: invalid toxic type; write \"type\": latency, bandwidth, slow_close, \
              timeout, reset_peer, slicer, limit_data, noop, drop, mark, corrupt, delay, \
-             duplicate, reorder, rate, batch, outage, size, rebind, slice, stall, reset or close_after",
+             duplicate, reorder, rate, batch, outage, size, rebind, cross, slice, stall, reset or close_after",
         ),
         (
             r#"[ { "type": "drop", "attributes": { "chance": "5" } } ]"#,
