@@ -8,15 +8,14 @@ mod http3;
 #[path = "../proxy_support/mod.rs"]
 mod proxy_support;
 
-use proxy_support::{Background, Jostle, free_port, installed, python_with};
+use proxy_support::{Background, Jostle, free_port, installed};
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Answers every DNS query with its own question and no records, until the process ends.
 fn dns_responder() -> SocketAddr {
