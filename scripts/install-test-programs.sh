@@ -4,7 +4,8 @@
 set -uo pipefail
 programs=(iperf3:iperf3 redis-server:redis-server redis-benchmark:redis-tools curl:curl python3:python3 nc:netcat-openbsd
   ffmpeg:ffmpeg chromium:chromium wrk:wrk ab:apache2-utils dnsperf:dnsperf parallel:parallel tshark:tshark tftp:tftp-hpa in.tftpd:tftpd-hpa
-  node:nodejs npm:npm)
+  node:nodejs npm:npm git:git ssh:openssh-client sshd:openssh-server psql:postgresql-client
+  pg_ctlcluster:postgresql)
 missing=()
 for entry in "${programs[@]}"; do
   PATH="$PATH:/usr/sbin" command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")
@@ -31,13 +32,15 @@ if ! "$environment/bin/python" -c 'import aioquic, kubernetes_validate, openapi_
     echo "not installed, so the tests that need them will skip: ${packages[*]}" >&2
 fi
 
-# What looks at the panel's page for people who cannot see it or use no mouse, and Toxiproxy's client for Node. Both at once: each
-# installation removes what it does not name.
+# What looks at the panel's page for people who cannot see it or use no mouse, Toxiproxy's client for Node, and Playwright without
+# browsers of its own. All at once: each installation removes what it does not name.
 node="$(dirname "$0")/../target/node"
-if [ ! -e "$node/node_modules/axe-core/axe.min.js" ] || [ ! -e "$node/node_modules/toxiproxy-node-client" ]; then
+if [ ! -e "$node/node_modules/axe-core/axe.min.js" ] || [ ! -e "$node/node_modules/toxiproxy-node-client" ] ||
+  [ ! -e "$node/node_modules/playwright-core/index.mjs" ]; then
   { command -v npm >/dev/null && mkdir -p "$node" &&
-    npm install --prefix "$node" --no-save --no-audit --no-fund --silent 'axe-core@^4.10' toxiproxy-node-client@4.1.0; } ||
-    echo "not installed, so the tests that need them will skip: axe-core toxiproxy-node-client" >&2
+    npm install --prefix "$node" --no-save --no-audit --no-fund --silent 'axe-core@^4.10' toxiproxy-node-client@4.1.0 \
+      'playwright-core@^1.50'; } ||
+    echo "not installed, so the tests that need them will skip: axe-core toxiproxy-node-client playwright-core" >&2
 fi
 
 # The tests of Toxiproxy's client for Rust, as they are published.

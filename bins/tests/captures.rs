@@ -3,6 +3,8 @@
 #![allow(clippy::print_stderr, reason = "it says what it skips")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "endpoints/support.rs"]
+mod endpoints;
 mod proxy_support;
 
 use proxy_support::{Jostle, PATIENCE, Summary, installed, jostle};
@@ -16,7 +18,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// The fields of each frame, as tshark names them.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 12] = [
     "frame.interface_id",
     "frame.time_epoch",
     "frame.comment",
@@ -27,6 +29,8 @@ const FIELDS: [&str; 10] = [
     "tcp.dstport",
     "tcp.len",
     "tcp.flags",
+    "ip.dsfield.ecn",
+    "ipv6.tclass.ecn",
 ];
 
 /// A frame: its fields in the order of [`FIELDS`].
@@ -117,6 +121,17 @@ fn assert_agreement(frames: &[Frame], events: &[Value], summary: &Summary, proto
                 .map(|rule| rule.as_str().unwrap())
                 .collect();
             assert!(rules.iter().all(|rule| seen[0][2].contains(rule)), "{event}: {seen:?}");
+        }
+        if is_delivered && protocol == "udp" {
+            let exit = seen.iter().find(|frame| frame[0] == exit).unwrap();
+            let bits = match event["ecn"].as_str() {
+                None => "0",
+                Some("ect1") => "1",
+                Some("ect0") => "2",
+                Some(ecn) => ["3", "?"][usize::from(ecn != "ce")],
+            };
+            assert_eq!(exit[10].to_owned() + &exit[11], bits, "{event}: {exit:?}");
+            assert_eq!(exit[2].contains("marked CE"), event["marked"] == true, "{exit:?}");
         }
         let flipped = event["flipped_bits"].as_u64().unwrap();
         if is_delivered && flipped > 0 {
@@ -229,6 +244,47 @@ fn datagrams_are_on_the_side_where_they_came_in_with_what_became_of_them() {
         assert!(crossed.len() > 300 && crossed.iter().all(|time| *time >= 0.0249), "{crossed:?}");
         UdpSocket::bind(host).unwrap().send_to(b"end", server).unwrap();
         simulate(&capture);
+    }
+}
+
+/// What the client counts is what the counters, the event log and the headers of the capture have.
+#[test]
+fn marks_stand_in_the_headers_and_arrive() {
+    for host in ["127.0.0.1:0", "[::1]:0"] {
+        if UdpSocket::bind(host).is_err() {
+            eprintln!("SKIPPED: {host} is not there");
+            continue;
+        }
+        let server = endpoints::Server::start_on(host, &["ping"]);
+        let folder = tempfile::tempdir().unwrap();
+        let [capture, log] = ["x.pcapng", "log"].map(|name| folder.path().join(name));
+        let route = format!("udp://{host}={}", server.address);
+        let files = ["--pcap", capture.to_str().unwrap(), "--events", log.to_str().unwrap()];
+        let arguments = [&[route.as_str(), "--mark", "20%", "--seed", "7"], &files[..]].concat();
+        let proxy = Jostle::start(&arguments, 1);
+        let address = proxy.address("udp").to_string();
+        let many = ["--count", "300", "--interval", "1ms", "--ecn", "ect0"];
+        let run = endpoints::client(&[&["ping", &address], &many[..]].concat());
+        let summary = proxy.stop();
+        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        let (up, down) = (summary.link("udp", "up"), summary.link("udp", "down"));
+        let count = |link: &Value, name: &str| link["ecn"][name].as_u64().unwrap();
+        // Nothing is lost; what was marked on the way up comes back as it was heard.
+        assert_eq!((&run.summary["received"], &run.summary["lost"]), (&300.into(), &0.into()));
+        let marked = count(up, "marked") + count(down, "marked");
+        let heard = &run.summary["ecn"];
+        assert_eq!((&heard["sent"], &heard["ce"]), (&"ect0".into(), &marked.into()), "{heard}");
+        assert_eq!((&heard["ect0"], &heard["not_ect"]), (&(300 - marked).into(), &0.into()));
+        assert_eq!((count(down, "ce"), count(up, "ce")), (marked, count(up, "marked")));
+        // 20 % of 300, and of the rest: 108 on average, with a standard deviation of 8.3.
+        assert!((71..=145).contains(&marked), "{up} {down}");
+        let events = events(&log);
+        let logged = events.iter().filter(|event| event["marked"] == true).count();
+        assert_eq!(logged as u64, marked);
+        if installed("tshark") {
+            assert_agreement(&frames(&capture), &events, &summary, "udp");
+            assert_eq!(complaints(&capture), [""; 0]);
+        }
     }
 }
 

@@ -404,3 +404,65 @@ fn a_page_needs_nothing_but_itself() {
         assert!(!html.contains(foreign), "{foreign}");
     }
 }
+
+/// Each line of docs/importing.md makes a profile that is right, or a configuration.
+#[test]
+fn what_other_tools_are_told_becomes_profiles_that_are_right() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/importing.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut lines = 0;
+    for line in page.lines().filter(|line| line.starts_with("jostle profile from-")) {
+        // Words in single quotes, and others without any.
+        let words = line.split('\'').enumerate().flat_map(|(index, part)| match index % 2 {
+            0 => part.split_whitespace().collect::<Vec<_>>(),
+            _ => vec![part],
+        });
+        let words: Vec<&str> = words.skip(1).collect();
+        let text = stdout(&words);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let profile = match value["proxies"][0].get("profile") {
+            Some(profile) => profile.clone(),
+            None => value,
+        };
+        let file = folder.path().join("translated.json");
+        std::fs::write(&file, profile.to_string()).unwrap();
+        stdout(&["profile", "check", file.to_str().unwrap()]);
+        lines += 1;
+    }
+    assert_eq!(lines, 20);
+}
+
+#[test]
+fn remarks_on_a_translation_are_apart_and_its_errors_name_the_place() {
+    let line = ["profile", "from-comcast", "--latency=250", "--target-port=80"];
+    let output = jostle(&line);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("comcast: --target-port is left out"), "{said}");
+    let whole = stdout(&["profile", "from-comcast", "--json", "--latency=250", "--target-port=80"]);
+    let whole: Value = serde_json::from_str(&whole).unwrap();
+    assert_eq!(whole["profile"], serde_json::from_slice::<Value>(&output.stdout).unwrap());
+    assert!(whole["remarks"][1].as_str().unwrap().contains("--target-port"), "{whole}");
+    // A file is read, words keep their quotes, and throttle's own file is found.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    std::fs::write(&file, r#"{ "up": 330, "down": 780, "rtt": 200 }"#).unwrap();
+    let file = file.to_str().unwrap();
+    let [given, named] = [&[file][..], &["--config", file]].map(|words| {
+        let text = stdout(&[&["profile", "from-throttle"][..], words].concat());
+        let mut value: Value = serde_json::from_str(&text).unwrap();
+        value.as_object_mut().unwrap().remove("about");
+        value
+    });
+    assert_eq!(given, named);
+    let spaced = stdout(&["profile", "from-tcset", "tcset", "eth0", "--delay", "100 ms"]);
+    assert!(spaced.contains(r#""time": "100ms""#), "{spaced}");
+    for (words, problem) in [
+        (&["from-quic-sim", "p2p"][..], "p2p: the simulator has no such scenario"),
+        (&["from-cdp", "6G"], "6G: DevTools and Lighthouse have no preset"),
+        (&["from-comcast", "--jitter=5"], "--jitter=5: comcast has no such option"),
+        (&["from-toxiproxy", "{}"], "this is not Toxiproxy's"),
+    ] {
+        refused(&[&["profile"][..], words].concat(), 2, problem);
+    }
+}

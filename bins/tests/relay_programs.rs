@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
+#[path = "relay_programs/forward.rs"]
+mod forward;
 mod proxy_support;
 
 use bytes::Bytes;
@@ -32,6 +34,58 @@ fn fates(seed: u64, count: u64) -> Vec<bool> {
     (0..count).map(fate).collect()
 }
 
+/// A server of iperf3 for one client.
+fn iperf3_server(port: u16) -> Background {
+    let server = Command::new("iperf3")
+        .args(["-s", "-1", "-B", "127.0.0.1", "-p", &port.to_string()])
+        .stdout(Stdio::null())
+        .spawn()
+        .map(Background)
+        .unwrap();
+    // A look at its port would be taken for its one client.
+    std::thread::park_timeout(Duration::from_millis(500));
+    server
+}
+
+/// What iperf3 sends with `-S 2` says ECT(0), so nothing of it is lost.
+#[test]
+fn iperf3_that_takes_marks_loses_nothing() {
+    const BLOCKS: u64 = 2000;
+    if !installed("iperf3") {
+        return;
+    }
+    let (port, listen) = (free_port(), free_port());
+    let mut server = iperf3_server(port);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("routes.json");
+    // It has a TCP connection beside, on the same port, and its first datagram may say Not-ECT.
+    let routes = format!(
+        r#"{{ "seed": 7, "proxies": [
+            {{ "name": "1", "listen": "udp://127.0.0.1:{listen}", "upstream": "127.0.0.1:{port}",
+               "profile": {{ "up": [ {{ "rule": "mark", "chance": "20%", "match": {{ "after": 1 }} }} ] }} }},
+            {{ "name": "2", "listen": "tcp://127.0.0.1:{listen}", "upstream": "127.0.0.1:{port}" }} ] }}"#
+    );
+    std::fs::write(&file, routes).unwrap();
+    let jostle = Jostle::start(&["--config", file.to_str().unwrap()], 2);
+    let blocks = BLOCKS.to_string();
+    let client = Command::new("iperf3")
+        .args(["-u", "-S", "2", "-b", "8M", "-l", "1000", "-k", &blocks, "-J", "-c", "127.0.0.1"])
+        .args(["-p", &listen.to_string()])
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&client.stdout).unwrap();
+    assert!(client.status.success(), "{}", report["error"]);
+    let summary = jostle.stop();
+    let up = summary.link("udp", "up");
+    assert_eq!((&up["in"], &up["delivered"]), (&(BLOCKS + 1).into(), &(BLOCKS + 1).into()), "{up}");
+    assert_eq!(report["end"]["sum"]["lost_packets"], 0, "{}", report["end"]["sum"]);
+    let count = |name: &str| up["ecn"][name].as_u64().unwrap();
+    assert!((BLOCKS..=BLOCKS + 1).contains(&(count("ect0") + count("ce"))), "{up}");
+    // 400 on average, with a standard deviation of 18.
+    assert!((320..=480).contains(&count("marked")) && count("ce") == count("marked"), "{up}");
+    assert!(server.0.wait().unwrap().success());
+}
+
 #[test]
 fn iperf3_reports_exactly_the_datagrams_that_were_dropped() {
     const BLOCKS: u64 = 3000;
@@ -49,14 +103,7 @@ fn iperf3_reports_exactly_the_datagrams_that_were_dropped() {
     assert!((90..=220).contains(&expected), "about 150: {expected}");
 
     let port = free_port();
-    let mut server = Command::new("iperf3")
-        .args(["-s", "-1", "-B", "127.0.0.1", "-p", &port.to_string()])
-        .stdout(Stdio::null())
-        .spawn()
-        .map(Background)
-        .unwrap();
-    // A look at its port would be taken for its one client.
-    std::thread::park_timeout(Duration::from_millis(500));
+    let mut server = iperf3_server(port);
     let route = format!("both://127.0.0.1:0=127.0.0.1:{port}");
     let jostle = Jostle::start(&[&route, "--up-drop", "5%", "--seed", &seed.to_string()], 2);
     assert_eq!(jostle.address("udp"), jostle.address("tcp"), "one port number for both");

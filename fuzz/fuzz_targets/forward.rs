@@ -1,11 +1,12 @@
 //! What a forward proxy reads from clients: SOCKS5, its datagrams, and HTTP; and what a client of
-//! SOCKS5 reads from a proxy.
+//! SOCKS5 reads from a proxy; and the names in TLS hellos.
 #![no_main]
 
 use jostle_common::http1::RequestFraming;
 use jostle_endpoints::protocol::socks5::{
     SocksClient, SocksLogin, SocksRequest, SocksTarget, datagram_header, payload_at,
 };
+use jostle_forward::hello::{Heard, HelloReader};
 use jostle_forward::{Allowed, Asked, Credentials, Host, Progress, Target, http, socks};
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeSet;
@@ -19,10 +20,22 @@ fuzz_target!(|input: (u8, bool, Vec<u8>)| {
     let mut web = http::Negotiation::new(credentials);
     asked(&bytes, step, |piece, answer| socks.handle(piece, answer));
     asked(&bytes, step, |piece, answer| web.handle(piece, answer));
+    assert_eq!(heard(&bytes, step), heard(&bytes, bytes.len().max(1)));
     datagram(&bytes);
     associations(&bytes);
     client(&bytes, step);
 });
+
+/// Returns what is heard in a stream that comes in pieces of a size.
+fn heard(bytes: &[u8], size: usize) -> Heard {
+    let mut reader = HelloReader::default();
+    let mut pieces = bytes.chunks(size).map(|piece| reader.handle(piece));
+    let heard = pieces.find(|heard| *heard != Heard::More).unwrap_or(Heard::More);
+    if let Heard::Name(name) = &heard {
+        assert!((1..=254).contains(&name.len()) && name.is_ascii());
+    }
+    heard
+}
 
 /// Reads a datagram of a client, whose header says the same to either side.
 fn datagram(bytes: &[u8]) {

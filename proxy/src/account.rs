@@ -16,7 +16,7 @@ use jostle_common::chance::Direction;
 use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
-use jostle_engine::counters::{Counters, EcnCounters};
+use jostle_engine::counters::{Counters, CrossCounters, EcnCounters};
 use jostle_engine::link::Link;
 use jostle_engine::packet::{Body, Packet};
 use std::collections::BTreeMap;
@@ -51,6 +51,7 @@ pub(crate) struct LinkReport {
     bytes_out: u64,
     /// Bytes of delivered streams that rules discarded, by rule.
     bytes_discarded: BTreeMap<String, u64>,
+    cross: CrossCounters,
     lateness: Lateness,
     delays: Delays,
 }
@@ -205,6 +206,7 @@ impl Account {
         if let Some(link) = link {
             report.entered += link.entered;
             report.copies += link.copies;
+            report.cross += link.cross;
             report.held = (link.entered + link.copies).saturating_sub(self.settled);
         }
         report
@@ -236,6 +238,7 @@ impl LinkReport {
         for (rule, bytes) in &other.bytes_discarded {
             *self.bytes_discarded.entry(rule.clone()).or_default() += bytes;
         }
+        self.cross += other.cross;
         self.lateness.absorb(&other.lateness);
         self.delays.absorb(&other.delays);
     }
@@ -273,6 +276,7 @@ impl LinkReport {
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             bytes_discarded: self.bytes_discarded.clone(),
+            cross: (!self.cross.is_none()).then_some(self.cross),
             lateness: self.lateness.summary(),
             delay: self.delays.summary(),
         }

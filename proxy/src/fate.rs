@@ -165,7 +165,7 @@ impl<'a> Settled<'a> {
     pub fn payload(&self) -> &'a [u8] {
         match &self.packet.body {
             Body::Data(bytes) => bytes,
-            Body::Segment(_) | Body::End | Body::Reset => &[],
+            Body::Segment(_) | Body::Cross(_) | Body::End | Body::Reset => &[],
         }
     }
 

@@ -39,7 +39,7 @@ pub struct FlowState {
     pub client: SocketAddr,
     /// What its client asked for; `None` where all go to one upstream.
     pub target: Option<Target>,
-    /// Where it leads; `None` as long as no address of the upstream was tried.
+    /// Where it leads; `None` as long as no address of the upstream is known.
     pub upstream: Option<SocketAddr>,
     /// The address from which a UDP flow leaves at present; `None` on TCP.
     pub local: Option<SocketAddr>,

@@ -141,6 +141,12 @@ impl Lane {
         }
     }
 
+    /// Lets cross traffic go on up to `now`, and returns when to do so again.
+    pub(crate) fn keep_up(&mut self, now: Instant) -> Option<Instant> {
+        self.floor = self.floor.max(now);
+        self.link.keep_up(self.floor)
+    }
+
     /// Replaces the rules.
     pub(crate) fn set_timeline(&mut self, now: Instant, timeline: &Timeline) {
         self.floor = self.floor.max(now);

@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Connections that may wait to be accepted; the system's maximum (net.core.somaxconn, usually
 /// 4096) caps it.
-const BACKLOG: i32 = 65_535;
+pub(crate) const BACKLOG: i32 = 65_535;
 
 /// Times that a port is picked anew when another socket of the same route cannot have it.
 const PORT_ATTEMPTS: usize = 64;

@@ -6,7 +6,7 @@ use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTripMs;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::transport::Transport;
-use jostle_engine::counters::EcnCounters;
+use jostle_engine::counters::{CrossCounters, EcnCounters};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
@@ -116,6 +116,9 @@ pub struct LinkSummary {
     /// Bytes that rules on delivered TCP streams discarded, by rule.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub bytes_discarded: BTreeMap<String, u64>,
+    /// Packets that `cross` rules sent, which are in no other number; `None` where there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cross: Option<CrossCounters>,
     /// The lateness of releases.
     pub lateness: LatenessSummary,
     /// The delays that rules gave to what was delivered.

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
+#[path = "flows/chosen.rs"]
+#[cfg(target_os = "linux")]
+mod chosen;
 mod support;
 
 use jostle_common::chance::Direction;

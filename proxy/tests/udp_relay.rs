@@ -6,8 +6,12 @@
 #[path = "udp_relay/ecn.rs"]
 #[cfg(target_os = "linux")]
 mod ecn;
-#[path = "udp/rebind.rs"]
+#[path = "udp_relay/rebind.rs"]
 mod rebind;
+#[path = "udp_relay/scenarios.rs"]
+mod scenarios;
+#[path = "udp_relay/socks.rs"]
+mod socks;
 mod support;
 
 use jostle_common::chance::Direction;

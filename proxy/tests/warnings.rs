@@ -6,7 +6,7 @@ mod support;
 
 use jostle_common::transport::Transport;
 use std::io::Read;
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 use std::sync::{Mutex, Once};
 use support::{PATIENCE, Running, vacant_address, wait_until};
 

@@ -37,7 +37,7 @@ use jostle_forward::{Allowed, Credentials};
 use jostle_proxy::capture::Capture;
 use jostle_proxy::{Listener, Proxy, Selection, Settings, StartError};
 use jostle_study::profiles;
-use jostle_study::weather::Weather;
+use jostle_study::weather::ChosenWeather;
 use outputs::Outputs;
 use pcap::{Pcap, PcapArgs};
 use reload::{Changer, Wishes};
@@ -55,8 +55,8 @@ use stopping::Stopper;
 #[command(after_help = "Examples:
   jostle proxy udp://127.0.0.1:5353=127.0.0.1:53 --drop 5% --delay 40ms
   jostle proxy tcp://localhost:8080=example.org:80 --profile coffee-shop-wifi
-  jostle proxy socks5://127.0.0.1:1080 --profile lte-driving
-  jostle proxy http-proxy://127.0.0.1:8080 --allow 'example.org,*.example.org:443' --loss 1%
+  jostle proxy socks5://127.0.0.1:1080 --profile webpagetest-lte
+  jostle proxy http-proxy://127.0.0.1:8080 --allow 'example.org,*.example.org:443' --drop 1%
   jostle proxy both://127.0.0.1:15201=127.0.0.1:5201 --seed 7 --for 30s --events fates.jsonl
   jostle proxy tcp://127.0.0.1:9100=127.0.0.1:9000 --tcp raw --unit line --drop 10%
   jostle proxy --config configs/proxies/example.json
@@ -93,7 +93,7 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "PROFILE", add = profiles::completer())]
     profile: Option<String>,
     #[command(flatten)]
-    weather: Weather,
+    weather: ChosenWeather,
     /// The seed of all draws; without it one is drawn and printed
     #[arg(long, value_name = "NUMBER", value_parser = parse_seed, help_heading = "The run")]
     seed: Option<u64>,
@@ -121,8 +121,8 @@ pub struct ProxyArgs {
     /// Print objects, one per line, instead of text
     #[arg(long, help_heading = "The run")]
     json: bool,
-    /// What loss means on TCP: it costs time (model; cubic, reno), or bytes of the stream vanish
-    /// (raw)
+    /// What loss means on TCP: it costs time (model; cubic, reno, and those that take marks), or
+    /// bytes of the stream vanish (raw)
     #[arg(long, value_name = "MODE", value_parser = plan::tcp_modes(), help_heading = "The relays")]
     tcp: Option<TcpMode>,
     /// What shares a fate on a raw route: line, read, or a size such as 4KiB

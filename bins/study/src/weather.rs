@@ -5,9 +5,10 @@
 //! keys of sweep files and those of rows come from it.
 
 use crate::trial::setting::{Setting, SettingKind};
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use jostle_common::setting::SettingError;
 use jostle_engine::profile::{Profile, Shorthand, no_files};
+use jostle_engine::rules::Match;
 
 /// The directions in which a shorthand acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +87,8 @@ weather_options! {
         "Let jitter reorder packets, which keep their order otherwise";
     "reorder" ["ood"]: reorder, Share, "SHARE",
         "Let this share of the packets be overtaken by the next";
+    "stall" []: stall, Size, "BYTES", "Discard what a TCP stream has after so many bytes: 64KiB";
+    "reset" []: reset, Time, "TIME", "Reset each TCP connection so long after its first data: 0s";
 }
 
 /// The options of the loss are called as its rule is.
@@ -163,6 +166,86 @@ impl Weather {
     pub fn in_front_of(self, profile: Profile) -> Result<Profile, SettingError> {
         let (up, down) = (self.both.overridden_by(self.up), self.both.overridden_by(self.down));
         profile.with_shorthands(up, down)
+    }
+}
+
+/// The shorthands of a command line, and what they look at alone: `--only client=127.0.0.2`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChosenWeather {
+    /// The shorthands.
+    pub weather: Weather,
+    /// The pairs of `--only`, `--up-only` and `--down-only`.
+    only: [Vec<String>; 3],
+}
+
+/// The names of the options that choose, by [`Way`].
+const ONLY: [&str; 3] = ["only", "up-only", "down-only"];
+
+impl ChosenWeather {
+    /// Puts the shorthands in front of a profile.
+    ///
+    /// # Errors
+    /// When a shorthand or a choice asks for something impossible, or there is no shorthand that a
+    /// choice could be for; the place is the option.
+    pub fn in_front_of(&self, profile: Profile) -> Result<Profile, SettingError> {
+        let Weather { both, up, down } = self.weather;
+        let shorthands = [both.overridden_by(up), both.overridden_by(down)];
+        let is_idle = |shorthand: &Shorthand| *shorthand == Shorthand::default();
+        let choice = |way: Way, shorthands: &[Shorthand]| {
+            let (name, pairs) = (format!("--{}", ONLY[way as usize]), &self.only[way as usize]);
+            if pairs.is_empty() {
+                return Ok(None);
+            }
+            if shorthands.iter().all(is_idle) {
+                let problem = "it says what the shorthands look at, and there is none; add --drop 5%, \
+                               say, or write \"match\" into the profile";
+                return Err(SettingError::new(name, problem));
+            }
+            Match::from_pairs(&name, pairs).map(Some)
+        };
+        let both = choice(Way::Both, &shorthands)?;
+        let [up, down] = shorthands;
+        let of_up = choice(Way::Up, &[up])?.or_else(|| both.clone());
+        let of_down = choice(Way::Down, &[down])?.or(both);
+        profile.with_chosen_shorthands([(up, of_up), (down, of_down)])
+    }
+}
+
+impl Args for ChosenWeather {
+    fn augment_args(command: Command) -> Command {
+        let only = |way: Way| {
+            let help = "Let them look at this alone: client=127.0.0.2, target=*.example.org, flow=3, \
+                        age=2s.. (several: all must hold)";
+            Arg::new(ONLY[way as usize])
+                .long(ONLY[way as usize])
+                .value_name("KEY=VALUE")
+                .help(help)
+                .help_heading(way.heading())
+                .hide_short_help(way != Way::Both)
+                .action(ArgAction::Append)
+        };
+        let command = Weather::augment_args(command);
+        command.args(Way::ALL.map(only))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ChosenWeather {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut chosen = Self::default();
+        chosen.update_from_arg_matches(matches)?;
+        Ok(chosen)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.weather.update_from_arg_matches(matches)?;
+        for (own, name) in self.only.iter_mut().zip(ONLY) {
+            own.extend(matches.get_many::<String>(name).into_iter().flatten().cloned());
+        }
+        Ok(())
     }
 }
 

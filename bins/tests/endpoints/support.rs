@@ -1,4 +1,5 @@
 //! Running the programs, and files to send.
+#![allow(dead_code, reason = "every test takes what it needs")]
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -18,6 +18,7 @@
       check(nearest(quantity.scale, value) === step, `${name} ${value} is step ${step}`);
     });
   }
+  check(TIME.write(0) === "0ms", `nothing is ${TIME.write(0)}`);
   const typed = [
     [SHARE, "20", 0.2], [SHARE, "0.5 %", 0.005], [SHARE, "100%", 1], [TIME, "40", 0.04], [TIME, "1.5 s", 1.5], [TIME, "2m 30s", 150], [TIME, "250us", 0.00025],
     [TIME, "0", 0], [RATE, "10", 1e7], [RATE, "56kbit/s", 56e3], [RATE, "10 KiB/s", 81920], [RATE, "1.5MB/s", 12e6],

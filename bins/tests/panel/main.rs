@@ -5,6 +5,8 @@
 #[path = "../proxy_support/mod.rs"]
 mod proxy_support;
 
+mod played_again;
+
 use proxy_support::{installed, jostle};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -23,8 +25,9 @@ fn axe() -> Option<PathBuf> {
     Some(script)
 }
 
-fn session(folder: &Path, axe: Option<&Path>) -> Value {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/panel/session.py");
+/// Runs one of the scripts beside this file, and returns what it saw.
+fn session(script: &str, folder: &Path, axe: Option<&Path>) -> Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/panel").join(script);
     let programs = Path::new(PROGRAMS).parent().unwrap();
     let output = Command::new("python3")
         .arg(script)
@@ -52,7 +55,7 @@ fn a_person_changes_the_weather_and_sees_what_it_does() {
     }
     let folder = tempfile::tempdir().unwrap();
     let axe = axe();
-    let seen = session(folder.path(), axe.as_deref());
+    let seen = session("session.py", folder.path(), axe.as_deref());
     assert_eq!(seen["tabs"], json!(["ping", "raw <b>&amp;", "web"]));
     assert!(seen["checks"][0].as_u64() > Some(1500), "{}", seen["checks"]);
     assert_eq!(seen["checks"][1], json!([]));
@@ -102,6 +105,9 @@ fn a_person_changes_the_weather_and_sees_what_it_does() {
         assert!(picture.starts_with(b"\x89PNG"));
         keep(look, &picture);
     }
+    assert_eq!(seen["cut"], json!({ "names": 0, "flows": 0 }), "what is read is seen whole");
+    let wide = seen["long"][0].as_u64().unwrap();
+    assert!(wide < 320 && seen["long"][1] == 255, "{}", seen["long"]);
     if axe.is_some() {
         assert_eq!(seen["axe"], json!([[], [], [], []]));
     }

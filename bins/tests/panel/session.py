@@ -204,15 +204,19 @@ with Started(program("jostle-server"), "ping", "--listen", "127.0.0.1:0", "--jso
             page.value("document.activeElement.blur()")
             with Started(program("jostle-client"), "ping", f"127.0.0.1:{listen}", "--interval", "4ms", "--deadline", "20s", "--size", "400", output=subprocess.DEVNULL):
                 page.wait("import('/panel/charts.js').then((charts) => charts.series('delay', 'ping')[1].filter((value) => value > 20).length > 3)", "delays in the chart")
-                pictures = {}
-                for width, scheme in [(390, "light"), (390, "dark"), (1920, "light"), (1920, "dark"), (1280, "dark"), (1280, "light")]:
+                pictures, cut = {}, {"names": 0, "flows": 0}
+                for width, scheme in [(390, "light"), (390, "dark"), (640, "light"), (1920, "light"), (1920, "dark"), (1280, "dark"), (1280, "light")]:
                     page.look(width, scheme)
                     page.wait(f"innerWidth == {width}", "another width")
                     time.sleep(0.2)
                     height = page.value("document.documentElement.scrollHeight")
                     page.picture(os.path.join(folder, f"panel-{width}-{scheme}.png"), captureBeyondViewport=True, clip={"x": 0, "y": 0, "width": width, "height": height, "scale": 1})
                     pictures[f"{width}-{scheme}"] = page.value("document.documentElement.scrollWidth")
-                seen["widths"] = pictures
+                    page.wait("document.querySelectorAll('#flow-rows tr').length > 0", "the flow of the client")
+                    cut["names"] += page.value("[...document.querySelectorAll('.title')].filter((one) => one.scrollWidth > one.clientWidth).length")
+                    if width >= 1280:
+                        cut["flows"] += page.value("(({ scrollWidth, clientWidth }) => Math.max(0, scrollWidth - clientWidth))(document.querySelector('#flows .scroll'))")
+                seen["widths"], seen["cut"] = pictures, cut
 
             # Other tabs, by the arrow keys, and what cannot act there.
             page.click("[role=tab][aria-selected=true]")
@@ -225,6 +229,14 @@ with Started(program("jostle-server"), "ping", "--listen", "127.0.0.1:0", "--jso
             page.key("ArrowRight")
             page.wait("document.querySelector('#route-name').textContent == 'ping'", "the first tab again")
             seen["udp"] = page.value(f"document.querySelector('{row('reset')} input').disabled")
+
+            # A name as long as names may be leaves room for the others.
+            long = "n" * 255
+            api("POST", "/proxies", {"name": long, "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9"})
+            page.wait(f"document.querySelector('[data-key={long}]')", "a tab with a long name")
+            seen["long"] = page.value(f"(({{ offsetWidth, title }}) => [offsetWidth, title.length])(document.querySelector('[data-key={long}]'))")
+            api("DELETE", f"/proxies/{long}")
+            page.wait(f"!document.querySelector('[data-key={long}]')", "its end")
 
             # A proxy comes and goes.
             page.click("#add")

@@ -98,8 +98,10 @@ fn quic_survives_rebinding_by_migration_and_dies_without_it() {
         (&["pinned"], "deliver", "", true),
         (&["pinned"], "drop", "", false),
     ] {
+        // Once, where the first socket is to be kept: a flow has four old ones at most.
+        let every = if server.is_empty() { r#", "every": "100ms""# } else { "" };
         let rule = format!(
-            r#"{{ "rule": "rebind", "first": "100ms", "every": "100ms", "old": "{old}" {address} }}"#
+            r#"{{ "rule": "rebind", "first": "100ms" {every}, "old": "{old}" {address} }}"#
         );
         let (_folder, path) = with_profile(&profile(&rule, ""));
         let client = if survives { &["pings"][..] } else { &["pings", "patience=2"] };

@@ -7,10 +7,12 @@
 mod http3;
 #[path = "../proxy_support/mod.rs"]
 mod proxy_support;
+mod socks5;
 
 use proxy_support::{Background, Jostle, free_port, installed};
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -88,6 +90,40 @@ fn dnsperf_loses_exactly_the_queries_that_were_dropped() {
     // 2 % each way of 3000: 119 on average, with a standard deviation of 11.
     assert!((75..=165).contains(&(dropped(up) + dropped(down))), "{up} {down}");
     summary.assert_conserved();
+}
+
+/// As Python's sockets see it: of the type of service the two bits for congestion cross, and the six
+/// beside them do not.
+#[test]
+fn the_congestion_bits_cross_and_the_service_does_not() {
+    if !installed("python3") {
+        return;
+    }
+    for host in ["127.0.0.1", "::1"] {
+        if UdpSocket::bind((host, 0)).is_err() {
+            eprintln!("SKIPPED: {host} is not there");
+            continue;
+        }
+        let script =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/udp_programs/type_of_service.py");
+        let mut program = Command::new("python3")
+            .arg(script)
+            .arg(host)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map(Background)
+            .unwrap();
+        let mut lines = BufReader::new(program.0.stdout.take().unwrap()).lines();
+        let port: u16 = lines.next().unwrap().unwrap().parse().unwrap();
+        let at = |port: u16| SocketAddr::new(host.parse().unwrap(), port);
+        let jostle = Jostle::start(&[&format!("udp://{}={}", at(0), at(port))], 1);
+        writeln!(program.0.stdin.take().unwrap(), "{}", jostle.address("udp").port()).unwrap();
+        assert_eq!(lines.next().unwrap().unwrap().trim(), "00 01 02 03");
+        let summary = jostle.stop();
+        let ecn = &summary.link("udp", "up")["ecn"];
+        assert_eq!(*ecn, serde_json::json!({ "ect0": 1, "ect1": 1, "ce": 1, "marked": 0 }));
+    }
 }
 
 /// The bytes of a file that no two places share.

@@ -4,6 +4,7 @@ use crate::packet::Packet;
 use crate::stage::{Output, Reason};
 use jostle_common::ecn::Ecn;
 use serde::Serialize;
+use std::ops::AddAssign;
 
 /// Packets in and out of a link; marks are not counted. At any time
 /// `entered + copies = delivered + discarded + held`.
@@ -22,6 +23,66 @@ pub struct Counters {
     /// Packets and copies still inside.
     pub held: u64,
     discarded: [u64; Reason::ALL.len()],
+    /// Packets of cross traffic, which count as nothing else.
+    pub cross: CrossCounters,
+}
+
+/// Packets that the `cross` rules of a link sent. At any time
+/// `sent + copies = delivered + discarded + held`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CrossCounters {
+    /// Packets that were sent.
+    pub sent: u64,
+    /// Copies that rules made of them.
+    pub copies: u64,
+    /// Packets and copies that crossed the link.
+    pub delivered: u64,
+    /// Packets and copies that rules discarded, full queues included.
+    pub discarded: u64,
+    /// Packets and copies still inside.
+    pub held: u64,
+    /// Packets that were not sent as too many were inside.
+    pub refused: u64,
+    /// The bytes of those that crossed the link.
+    pub bytes: u64,
+    /// The bytes of modelled streams that arrived in order, each once.
+    pub goodput: u64,
+}
+
+impl CrossCounters {
+    /// Returns true if there never was any.
+    pub const fn is_none(&self) -> bool {
+        self.sent == 0 && self.refused == 0
+    }
+
+    pub(crate) const fn send(&mut self) {
+        self.sent += 1;
+        self.held += 1;
+    }
+
+    pub(crate) const fn leave(&mut self, output: &Output) {
+        self.held -= 1;
+        match output {
+            Output::Deliver(packet) => {
+                self.delivered += 1;
+                self.bytes += packet.size as u64;
+            }
+            Output::Discard(..) => self.discarded += 1,
+        }
+    }
+}
+
+impl AddAssign for CrossCounters {
+    fn add_assign(&mut self, other: Self) {
+        self.sent += other.sent;
+        self.copies += other.copies;
+        self.delivered += other.delivered;
+        self.discarded += other.discarded;
+        self.held += other.held;
+        self.refused += other.refused;
+        self.bytes += other.bytes;
+        self.goodput += other.goodput;
+    }
 }
 
 /// Packets by what their IP headers said of congestion when they were delivered; all others said
@@ -89,9 +150,13 @@ impl Counters {
         self.held += 1;
     }
 
-    pub(crate) const fn copies_made(&mut self, count: u32) {
-        self.copies += count as u64;
-        self.held += count as u64;
+    pub(crate) const fn copies_made(&mut self, count: u32, of_cross: bool) {
+        let (copies, held) = match of_cross {
+            true => (&mut self.cross.copies, &mut self.cross.held),
+            false => (&mut self.copies, &mut self.held),
+        };
+        *copies += count as u64;
+        *held += count as u64;
     }
 
     pub(crate) const fn leave(&mut self, output: &Output) {

@@ -1,9 +1,12 @@
 //! A packet on its way through a link.
 
-use crate::segment::Segment;
+use crate::segment::{Data, Segment};
 use bytes::Bytes;
 use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
+
+/// The first ordinal of the flows of cross traffic: no flow from outside has one of these.
+pub(crate) const CROSS_FLOWS: u32 = u32::MAX - 4095;
 
 /// One thing that travels: a UDP datagram, a piece of a TCP stream, a modelled TCP segment, or a
 /// mark in a stream.
@@ -77,6 +80,12 @@ impl Packet {
         matches!(self.body, Body::End | Body::Reset)
     }
 
+    /// Returns true if a `cross` rule sent it.
+    #[inline]
+    pub const fn is_cross(&self) -> bool {
+        matches!(self.body, Body::Cross(_))
+    }
+
     /// Tells its receiver of congestion, as RFC 3168, section 5, has it, and returns true: it says CE
     /// from now on, or did so before. Returns false if its sender takes no marks; then it has to be
     /// dropped instead.
@@ -101,6 +110,8 @@ pub enum Body {
     Data(Bytes),
     /// A segment of the TCP model; its payload stays at the sender until it has arrived.
     Segment(Box<Segment>),
+    /// A packet of cross traffic, which never leaves the link.
+    Cross(Box<CrossPacket>),
     /// The stream ends here (FIN).
     End,
     /// The stream is torn down here (RST).
@@ -113,9 +124,24 @@ impl Body {
         match self {
             Self::Data(bytes) => bytes.len() as u32,
             Self::Segment(segment) => segment.wire_size(),
+            Self::Cross(packet) => packet.size,
             Self::End | Self::Reset => 0,
         }
     }
+}
+
+/// A packet that a `cross` rule sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrossPacket {
+    /// The rule that sent it, by its place in the link.
+    pub place: u8,
+    /// Its bytes on the wire.
+    pub size: u32,
+    /// The sender of the rule that it comes from: its index, and how many were at that index
+    /// before.
+    pub(crate) sender: (u32, u32),
+    /// What its header says, if it belongs to a modelled stream.
+    pub(crate) data: Option<Data>,
 }
 
 /// A record of what rules did to a packet, for counters and events.

@@ -95,8 +95,13 @@ fn batch() -> impl Strategy<Value = RuleKind> {
 
 fn corrupt() -> impl Strategy<Value = RuleKind> {
     let bits = (probability(), 1u32..20).prop_map(|(chance, bits)| Flips::Bits { chance, bits });
-    let flips =
-        prop_oneof![bits, (0.0..0.01).prop_map(|p| Flips::Rate(Probability::new(p).unwrap()))];
+    let bytes =
+        (probability(), 1u32..20).prop_map(|(chance, bytes)| Flips::Bytes { chance, bytes });
+    let flips = prop_oneof![
+        bits,
+        bytes,
+        (0.0..0.01).prop_map(|p| Flips::Rate(Probability::new(p).unwrap()))
+    ];
     let range = proptest::option::of(
         (0u64..100, 1u64..100).prop_map(|(offset, length)| offset..offset + length),
     );

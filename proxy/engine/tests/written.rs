@@ -5,7 +5,7 @@
 
 mod support;
 
-use jostle_common::units::{BitRate, Probability, Span};
+use jostle_common::units::{BitRate, ByteSize, Probability, Span};
 use jostle_engine::profile::{
     BurstLength, JitterShape, Profile, Queue, Rule, Shorthand, library, no_files,
 };
@@ -129,6 +129,8 @@ fn every_example_and_every_shorthand_is_written_as_it_was_read() {
         jitter_memory: span(50),
         allow_reorder: Some(true),
         reorder: chance,
+        stall: Some(ByteSize::new(1001)),
+        reset: span(1_000_001),
     };
     let few = Shorthand { drop: chance, duplicate: chance, ..Shorthand::default() };
     // The copies of a profile's own duplicates keep their draws, with the shorthand in front too.

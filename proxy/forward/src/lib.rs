@@ -1,4 +1,5 @@
-//! What clients ask a forward proxy for, pure: SOCKS5 ([`socks`]) and HTTP ([`mod@http`]).
+//! What clients ask for, pure: of a forward proxy by SOCKS5 ([`socks`]) and HTTP ([`mod@http`]),
+//! and of anyone by the first bytes of TLS ([`hello`]).
 //!
 //! A negotiation takes the bytes of one client as they come and says what to answer. In the end it
 //! has been asked for a [`Target`], or it has refused. Nothing here opens a socket or looks up a
@@ -22,6 +23,7 @@
 
 mod allowed;
 mod credentials;
+pub mod hello;
 pub mod http;
 pub mod socks;
 mod target;

@@ -62,6 +62,16 @@ impl Host {
     }
 }
 
+impl Host {
+    /// Returns it as text without brackets.
+    pub fn to_plain(&self) -> String {
+        match self {
+            Self::Address(address) => address.to_string(),
+            Self::Name(name) => name.clone(),
+        }
+    }
+}
+
 impl Target {
     /// Makes a target of a host as text, without brackets, and a port.
     ///

@@ -119,6 +119,8 @@ impl CaptureSink {
         match &packet.body {
             Body::Data(bytes) => Content::Bytes(self.chunk.keep(bytes)),
             Body::Segment(segment) => Content::Segment(segment.clone()),
+            // It never leaves a link.
+            Body::Cross(_) => Content::Bytes(self.chunk.keep(&[])),
             Body::End => Content::Finish,
             Body::Reset => Content::Reset,
         }

@@ -116,10 +116,12 @@ impl Carriage {
         self.starved.iter().filter(waits).count()
     }
 
-    /// Returns when something is due.
-    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+    /// Lets cross traffic go on up to `now`, and returns when something is due.
+    pub(super) fn keep_up(&mut self, now: Instant) -> Option<Instant> {
         let starved = (!self.starved.is_empty()).then(|| now + STARVED_RETRY);
-        self.carrier.as_ref().and_then(Carrier::deadline).into_iter().chain(starved).min()
+        let kept_up = self.carrier.as_mut().and_then(|carrier| carrier.keep_up(now));
+        let due = self.carrier.as_ref().and_then(Carrier::deadline);
+        [due, starved, kept_up].into_iter().flatten().min()
     }
 
     /// Returns true if nothing is in the links.
@@ -228,7 +230,12 @@ impl TcpRelay {
                         let (account, sinks) = (&self.accounts[0], &mut turn.sinks);
                         account.observe(id, turn.now, FlowEvent::Pushed(direction, bytes), sinks);
                     }
-                    carrier.push(turn.now, id, direction, Bytes::copy_from_slice(bytes));
+                    let bytes = Bytes::copy_from_slice(bytes);
+                    // A name that it says is known before these bytes enter.
+                    if direction == Direction::Up && connection.hear(&bytes) {
+                        carrier.tell(turn.now, id, &connection.facts(&self.route.destination));
+                    }
+                    carrier.push(turn.now, id, direction, bytes);
                     if entered(carrier) - before > PACKETS_PER_TURN {
                         break;
                     }
@@ -326,7 +333,9 @@ impl TcpRelay {
                 Event::Closed { id } => {
                     // Nothing more will come of it. If its sockets have not ended by now, one of
                     // them was torn down.
-                    if let Some(index) = self.connections.place(id) {
+                    if let Some(index) = self.connections.place(id)
+                        && !self.answers_for_reset(index, turn)
+                    {
                         self.give_up(index, turn);
                     }
                 }

@@ -6,10 +6,14 @@ use crate::flow::FlowCounts;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
+use jostle_engine::flow::FlowFacts;
 use jostle_engine::memory::Admission;
+use jostle_engine::route::Destination;
+use jostle_forward::hello::{Heard, HelloReader};
 use jostle_forward::socks::AssociationId;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A connection.
 #[derive(Debug)]
@@ -41,6 +45,10 @@ pub(super) struct RelayedConnection {
     /// Per direction: how many bytes wait at the receiver's socket that did not cross the links;
     /// they went straight before there were any, and are in front of those that did.
     pub(super) straight: [usize; 2],
+    /// Looks for the name of a server in what the client says first, as long as there may be one.
+    hello: Option<Box<HelloReader>>,
+    /// The name that was found.
+    server_name: Option<String>,
     /// What it did, up and down.
     pub(super) counts: [FlowCounts; 2],
     /// Set while its sides, which were told of its end, have a moment to end too.
@@ -93,11 +101,42 @@ impl RelayedConnection {
             request: None,
             carried: false,
             straight: [0; 2],
+            hello: Some(Box::default()),
+            server_name: None,
             counts: Default::default(),
             lingers: false,
             _admission: admission,
             ends: [Some(client), None],
         }
+    }
+
+    /// Looks at what the client said next. Returns true if it named a server.
+    pub(super) fn hear(&mut self, bytes: &[u8]) -> bool {
+        let Some(hello) = &mut self.hello else { return false };
+        match hello.handle(bytes) {
+            Heard::More => return false,
+            Heard::Name(name) => self.server_name = Some(name),
+            Heard::Nothing => {}
+        }
+        self.hello = None;
+        self.server_name.is_some()
+    }
+
+    /// Returns what is known of it, on a route that leads there.
+    pub(super) fn facts(&self, destination: &Destination) -> Arc<FlowFacts> {
+        let mut facts = FlowFacts::since(self.since).with_client(self.client_address);
+        if let Some(Request { target, .. }) = self.request.as_deref() {
+            facts = facts.with_target(&target.host.to_plain(), target.port);
+        } else if let Some(upstream) = destination.upstream() {
+            facts = facts.with_target(&upstream.host, upstream.port);
+        }
+        if let Some(address) = self.upstream_address {
+            facts = facts.with_address(address.ip());
+        }
+        if let Some(name) = &self.server_name {
+            facts = facts.with_server_name(name);
+        }
+        Arc::new(facts)
     }
 
     /// Returns the end that writes `direction`, to look at it.

@@ -60,8 +60,9 @@ impl TcpRelay {
                     connection.straight[direction.index()] = waiting;
                 }
                 self.observe(id, FlowEvent::Crosses(self.crossing(true)), turn);
+                let facts = self.connections.at(index).facts(&self.route.destination);
                 let carrier = self.carriage.of(true).expect("it was just put in force");
-                carrier.adopt(turn.now, id);
+                carrier.adopt_known(turn.now, id, &facts);
                 for direction in Direction::BOTH.into_iter().filter(|one| ended[one.index()]) {
                     // The receiver knows it already; the links are told that nothing will come.
                     carrier.finish(turn.now, id, direction);

@@ -59,10 +59,15 @@ impl TcpRelay {
                     account.passed();
                     counts.bytes += count as u64;
                     counts.left(false, true);
+                    let is_broken = target.is_broken();
+                    if direction == Direction::Up {
+                        // For rules that may come.
+                        connection.hear(&turn.scratch[..count]);
+                    }
                     if written < count {
                         turn.warn_of_memory(&self.memory);
                     }
-                    if target.is_broken() {
+                    if is_broken {
                         self.ask_again(index, direction.opposite(), turn);
                         return;
                     }

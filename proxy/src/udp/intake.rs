@@ -1,6 +1,6 @@
 //! The way in: from what a socket had to the link, with a flow for each client.
 
-use super::flows::FlowClient;
+use super::flows::{Flow, FlowClient};
 use super::stray::{self, Stray};
 use super::{UdpPart, UdpRelay};
 use crate::account::Refused;
@@ -19,6 +19,7 @@ use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::flow::FlowFacts;
+use jostle_engine::route::Destination;
 use jostle_sys::{
     DatagramOptions, Received, is_out_of_descriptors, prepare_datagram_socket, set_hops,
 };
@@ -305,12 +306,11 @@ impl UdpRelay {
         self.lanes.iter_mut().for_each(|lane| lane.link.begin(first));
         self.rebinding.begin(first);
         if direction == Direction::Up && flow.counts[direction.index()].packets == 0 {
-            let known = self.lanes[direction.index()].link.facts(flow.ordinal).cloned();
-            let facts = || {
-                let facts = FlowFacts::since(first).with_client(flow.client.address);
-                Arc::new(facts.with_address(flow.upstream.ip()))
-            };
-            self.rebinding.open(flow.ordinal, first, known.unwrap_or_else(facts));
+            let facts = Arc::new(facts(flow, first, &self.route.destination));
+            for lane in &mut self.lanes {
+                lane.link.tell(first, flow.ordinal, &facts);
+            }
+            self.rebinding.open(flow.ordinal, first, facts);
         }
         let lane = &mut self.lanes[direction.index()];
         let packets = datagrams.len() as u64;
@@ -456,6 +456,17 @@ impl UdpRelay {
             }
         }
     }
+}
+
+/// Returns what is known of a flow that begins at `since`, on a route that leads there.
+fn facts(flow: &Flow, since: Instant, destination: &Destination) -> FlowFacts {
+    let facts = FlowFacts::since(since).with_client(flow.client.address);
+    let facts = match (&flow.client.target, destination.upstream()) {
+        (Some(target), _) => facts.with_target(&target.host.to_plain(), target.port),
+        (None, Some(upstream)) => facts.with_target(&upstream.host, upstream.port),
+        (None, None) => facts,
+    };
+    facts.with_address(flow.upstream.ip())
 }
 
 /// Returns how many hops a flow's datagrams may take if its client's had so many left: one less, as

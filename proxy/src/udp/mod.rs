@@ -416,7 +416,10 @@ impl Relay for UdpRelay {
             self.close_retired(turn);
         }
         self.tell_of_closed(turn);
+        let now = turn.now;
+        let kept_up = self.lanes.each_mut().map(|lane| lane.keep_up(now));
         let links = self.lanes.iter().filter_map(|lane| lane.link.deadline());
+        let links = links.chain(kept_up.into_iter().flatten());
         let idle = self.flows.oldest().map(|(_, last)| last + self.route.flow_idle());
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
         let rebinding = self.rebinding.deadline().into_iter().chain(self.old.deadline());

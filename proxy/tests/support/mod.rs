@@ -156,11 +156,7 @@ impl Log {
     /// What its lines say.
     pub(crate) fn fates(&self) -> Fates {
         let mut fates = Fates::new();
-        for line in self.0.lock().unwrap().split(|byte| *byte == b'\n') {
-            if line.is_empty() {
-                continue;
-            }
-            let line: serde_json::Value = serde_json::from_slice(line).expect("a whole line");
+        for line in self.lines() {
             let direction = Direction::BOTH
                 .into_iter()
                 .find(|direction| line["direction"] == direction.name())

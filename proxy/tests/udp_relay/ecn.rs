@@ -1,7 +1,8 @@
 //! What IP headers say of congestion crosses with the datagrams, and what rules mark arrives.
 
-use super::support::{PATIENCE, Running, assert_conserved};
+use super::support::{Log, PATIENCE, Running, assert_conserved, settings, wait_until};
 use super::{links, start};
+use jostle_common::chance::Direction;
 use jostle_common::ecn::Ecn;
 use jostle_common::transport::Transport;
 use jostle_engine::counters::EcnCounters;
@@ -139,4 +140,152 @@ fn what_every_system_has_carries_none() {
     assert_eq!(client.receive(1).0, [(Ecn::NotEct, b"down".to_vec())]);
     let summary = proxy.stop();
     assert_eq!(links(&summary).map(|link| (link.delivered, link.ecn)), [(1, None); 2]);
+}
+
+/// How many of what came said what, by the bits of the code point.
+fn said(came: &[(Ecn, Vec<u8>)]) -> [u64; 4] {
+    let mut said = [0; 4];
+    came.iter().for_each(|(ecn, _)| said[usize::from(ecn.bits())] += 1);
+    said
+}
+
+/// The receiver's count is that of the counters and of the event log, for runs of datagrams too.
+#[test]
+fn marks_arrive_as_they_are_counted_and_logged() {
+    const RUNS: u64 = 160;
+    for [listen, client, server] in [FAMILIES[0], FAMILIES[1], FAMILIES[4]] {
+        let (client, mut server) = (Peer::bind(client), Peer::bind(server));
+        let mut settings = settings(&format!(
+            r#"{{ "listen": "udp://{listen}", "upstream": "{}",
+                 "profile": {{ "up": [ {{ "rule": "mark", "chance": "30%" }} ] }} }}"#,
+            server.address()
+        ));
+        let log = Log::default();
+        settings.events = Some(Box::new(log.clone()));
+        let proxy = Running::with(settings);
+        let to = reached(&proxy, &client);
+        let datagram = &[7; 300][..];
+        let mut came = Vec::new();
+        let mut delivered = 0;
+        for run in 0..RUNS {
+            client.send(to, Ecn::of_tos(run as u8), &[datagram; 16]);
+            let up = |summary: &jostle_proxy::Summary| links(summary)[0].clone();
+            wait_until("the run", || {
+                let up = up(&proxy.control.counters().unwrap());
+                delivered = up.delivered;
+                up.entered == 16 * (run + 1) && up.delivered + up.discarded_total() == up.entered
+            });
+            came.extend(server.receive(delivered as usize - came.len()).0);
+        }
+        let summary = proxy.stop();
+        let up = links(&summary)[0];
+        assert_conserved(&summary);
+        let [not_ect, ect1, ect0, ce] = said(&came);
+        let ecn = up.ecn.unwrap();
+        assert_eq!((ect0, ect1, ce), (ecn.ect0, ecn.ect1, ecn.ce), "{listen}");
+        assert_eq!(up.discarded["mark"], 640 - not_ect, "{listen}");
+        // Of 640 of each, 30 % are 192, with a standard deviation of 11.6: 4.5 of them.
+        let near = |count: u64, of: u64| count.abs_diff(192 * of) < 53 * of;
+        assert!(near(up.discarded["mark"], 1) && near(ecn.marked, 2), "{listen}: {up:?}");
+        assert_eq!((640 - ect0) + (640 - ect1), ecn.marked, "{listen}: what is missing was marked");
+        assert_eq!(ce, 640 + ecn.marked, "{listen}: none that met congestion before was changed");
+        assert_eq!(logged(&log), (said(&came), ecn.marked), "{listen}");
+    }
+}
+
+/// What the lines of delivered packets say, and how many of them were marked.
+fn logged(log: &Log) -> ([u64; 4], u64) {
+    let (mut said, mut marked) = ([0; 4], 0);
+    for line in log.lines().iter().filter(|line| line["fate"] == "delivered") {
+        assert_eq!(line["direction"], Direction::Up.name());
+        let ecn: Ecn = line["ecn"].as_str().map_or(Ecn::NotEct, |ecn| ecn.parse().unwrap());
+        said[usize::from(ecn.bits())] += 1;
+        let is_marked = line["marked"] == true;
+        marked += u64::from(is_marked);
+        assert_eq!(line["rules"].as_array().unwrap().len(), usize::from(is_marked), "{line}");
+    }
+    (said, marked)
+}
+
+/// A link of 4 ms per datagram, with more than it can take: by disciplines that mark, what takes marks
+/// is marked and not lost, and what does not is lost.
+#[test]
+fn an_overloaded_link_marks_and_loses_nothing_that_takes_marks() {
+    // PIE may mark however likely it is to (the RFC lets it drop above 10 %), and DualPI2 has its
+    // threshold alone, as no sender here slows down.
+    let disciplines = [
+        (r#""codel""#, Ecn::Ect0),
+        (r#""fq_codel""#, Ecn::Ect0),
+        (r#"{ "pie": { "ecn_below": "100%" } }"#, Ecn::Ect0),
+        (r#"{ "dualpi2": { "alpha": "0.001Hz", "beta": "0.001Hz" } }"#, Ecn::Ect1),
+    ];
+    let mut cases = Vec::new();
+    for [listen, client, server] in [FAMILIES[0], FAMILIES[1]] {
+        for (discipline, takes) in disciplines {
+            for ecn in [takes, Ecn::NotEct] {
+                cases.push((listen, discipline, ecn, Peer::bind(client), Peer::bind(server)));
+            }
+        }
+    }
+    let routes = cases.iter().enumerate().map(|(number, (listen, discipline, _, _, server))| {
+        format!(
+            r#"{{ "name": "{number}", "listen": "udp://{listen}", "upstream": "{}",
+                 "profile": {{ "up": [ {{ "rule": "rate", "limit": "1Mbit/s", "queue": "5s",
+                                        "discipline": {discipline} }} ] }} }}"#,
+            server.address()
+        )
+    });
+    let proxy = Running::start(&routes.collect::<Vec<_>>().join(","));
+    let up = |number: usize| {
+        let summary = proxy.control.counters().unwrap();
+        let up = summary.link(&number.to_string(), Transport::Udp, Direction::Up);
+        up.unwrap().clone()
+    };
+    let listener = |number: usize| {
+        let name = number.to_string();
+        proxy.listeners.iter().find(|one| one.route == name).unwrap().address
+    };
+    // DualPI2's threshold is none for what takes no marks.
+    let wanted = |discipline: &str, ecn: Ecn| {
+        let judges = ecn.takes_marks() || !discipline.contains("dualpi2");
+        if judges { 3 } else { 0 }
+    };
+    // Twice as fast as the link, however late this thread is, until enough were judged.
+    let datagram = &[7; 500][..];
+    let mut sent = vec![0; cases.len()];
+    wait_until("marks", || {
+        let summary = proxy.control.counters().unwrap();
+        let mut is_done = true;
+        for (number, (_, discipline, ecn, client, _)) in cases.iter().enumerate() {
+            let up = summary.link(&number.to_string(), Transport::Udp, Direction::Up).unwrap();
+            let judged = up.ecn.unwrap().marked + up.discarded["queue_delay"];
+            if sent[number] > 0 && judged >= wanted(discipline, *ecn) {
+                continue;
+            }
+            is_done = false;
+            if sent[number] < 2 * up.delivered + 100 {
+                client.send(listener(number), *ecn, &[datagram; 50]);
+                sent[number] += 50;
+            }
+        }
+        is_done
+    });
+    for (number, (listen, discipline, ecn, _, server)) in cases.iter_mut().enumerate() {
+        wait_until("the rest", || {
+            let up = up(number);
+            up.entered == sent[number] && up.held == 0
+        });
+        let up = up(number);
+        let case = format!("{listen} {discipline} {ecn}: {up:?}");
+        let [_, _, _, ce] = said(&server.receive(up.delivered as usize).0);
+        let counted = up.ecn.unwrap();
+        assert_eq!((ce, counted.ce), (counted.marked, counted.marked), "{case}");
+        if ecn.takes_marks() {
+            assert_eq!((up.delivered, up.discarded_total()), (sent[number], 0), "{case}");
+            assert!(ce >= 3, "{case}");
+        } else {
+            assert_eq!(ce, 0, "{case}");
+            assert!(up.discarded["queue_delay"] >= wanted(discipline, *ecn), "{case}");
+        }
+    }
 }

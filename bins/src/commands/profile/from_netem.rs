@@ -1,11 +1,9 @@
 //! `jostle profile from-netem`: a `tc netem` line as a profile.
 
-use anyhow::Context;
+use super::from_tool;
 use clap::Args;
 use jostle_console::exit::Usage;
-use jostle_console::terminal::{self, escaped, line, wrapped};
 use jostle_engine::profile::netem::{JitterOrder, from_netem};
-use serde_json::{Value, json};
 
 /// Translate a tc netem line into a profile, and say what netem would really have done
 #[derive(Args, Debug)]
@@ -34,16 +32,6 @@ impl FromNetemArgs {
         let order = if self.in_order { JitterOrder::Kept } else { JitterOrder::AsInNetem };
         let translation = from_netem(&self.line.join(" "), order)
             .map_err(|error| Usage::error(error.to_string()))?;
-        if self.json {
-            let profile: Value =
-                serde_json::from_str(&translation.profile).context("the translation is JSON")?;
-            line(&json!({ "profile": profile, "remarks": translation.remarks }).to_string());
-            return Ok(());
-        }
-        for remark in &translation.remarks {
-            terminal::note(&wrapped(&escaped(&format!("netem: {remark}")), 100, 7));
-        }
-        terminal::text(&translation.profile)?;
-        Ok(())
+        from_tool::print("netem", "profile", &translation, self.json)
     }
 }

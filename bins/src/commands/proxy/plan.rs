@@ -9,10 +9,12 @@ use jostle_console::exit::Usage;
 use jostle_console::files;
 use jostle_console::terminal::{escaped, note};
 use jostle_engine::profile::Profile;
-use jostle_engine::route::{Configuration, Destination, Forward, Route, TcpMode, parse_route};
+use jostle_engine::route::{
+    Configuration, Destination, Forward, Listening, Route, TcpMode, parse_route,
+};
 use jostle_proxy::Settings;
 use jostle_study::profiles::{self, ProfileFiles};
-use jostle_study::weather::Weather;
+use jostle_study::weather::ChosenWeather;
 use std::path::{Path, PathBuf};
 
 /// Returns the values of `--tcp`, each with what it means.
@@ -22,6 +24,10 @@ pub(super) fn tcp_modes() -> impl TypedValueParser<Value = TcpMode> {
             .alias("cubic")
             .help("Loss costs time, as with the CUBIC of Linux"),
         PossibleValue::new("reno").help("Loss costs time, as with Reno"),
+        PossibleValue::new("cubic-ecn").help("CUBIC whose segments are marked instead of lost"),
+        PossibleValue::new("reno-ecn").help("Reno whose segments are marked instead of lost"),
+        PossibleValue::new("dctcp").help("DCTCP: the window shrinks by the share that is marked"),
+        PossibleValue::new("prague").help("The same for low latency (L4S)"),
         PossibleValue::new("raw").help("Bytes of the stream vanish, flip and double"),
     ];
     PossibleValuesParser::new(modes).try_map(|name| name.parse())
@@ -57,7 +63,7 @@ pub(super) struct Plan {
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
-    weather: Weather,
+    weather: ChosenWeather,
     /// All routes may be disabled, as others may come.
     may_be_idle: bool,
     /// The file and those that it named when it was last read.
@@ -91,7 +97,7 @@ impl Source {
     }
 
     fn put_in_front(&self, routes: &mut [Route]) -> anyhow::Result<()> {
-        put_in_front(self.weather, routes)?;
+        put_in_front(&self.weather, routes)?;
         if !self.may_be_idle && !routes.iter().any(|route| route.enabled) {
             return Err(Usage::error("every route is disabled; set \"enabled\": true in one"));
         }
@@ -100,7 +106,7 @@ impl Source {
 }
 
 /// Puts the rules of the command line in front of the routes' own.
-fn put_in_front(weather: Weather, routes: &mut [Route]) -> anyhow::Result<()> {
+fn put_in_front(weather: &ChosenWeather, routes: &mut [Route]) -> anyhow::Result<()> {
     for route in routes {
         let profile = std::mem::take(&mut route.profile);
         route.profile =
@@ -113,7 +119,7 @@ fn put_in_front(weather: Weather, routes: &mut [Route]) -> anyhow::Result<()> {
 pub(super) fn plan(args: &ProxyArgs) -> anyhow::Result<Plan> {
     let mut source = args.config.as_ref().map(|path| Source {
         path: path.clone(),
-        weather: args.weather,
+        weather: args.weather.clone(),
         may_be_idle: args.api.is_some() || args.panel.is_served(),
         files: Vec::new(),
     });
@@ -121,7 +127,7 @@ pub(super) fn plan(args: &ProxyArgs) -> anyhow::Result<Plan> {
         Some(source) => source.read()?,
         None => {
             let mut routes = from_arguments(args)?;
-            put_in_front(args.weather, &mut routes)?;
+            put_in_front(&args.weather, &mut routes)?;
             (None, routes)
         }
     };
@@ -165,6 +171,7 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
             tcp,
             follow: args.follow && scheme.forward().is_none(),
             idle: args.idle.map(|Span(idle)| idle),
+            listening: Listening::default(),
         };
         route.check_rules().map_err(Usage::error)?;
         routes.push(route);

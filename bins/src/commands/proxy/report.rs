@@ -77,7 +77,11 @@ fn text(summary: &Summary, routes: &[Route]) -> String {
         for link in links {
             lines.push(table::row(link));
             lines.extend(asked.as_ref().and_then(|asked| asked.row(link.direction)));
-            let facts = account(link).into_iter().chain(congestion(link)).chain(stream_bytes(link));
+            let facts = account(link)
+                .into_iter()
+                .chain(cross_traffic(link))
+                .chain(congestion(link))
+                .chain(stream_bytes(link));
             lines.extend(facts.map(|line| format!("  {}", wrapped(&line, WIDTH - 2, 4))));
         }
         lines.push(wrapped(&sockets_line(sockets), WIDTH, 4));
@@ -144,6 +148,22 @@ fn account(link: &LinkSummary) -> Option<String> {
     }
     if missed > 0 {
         let _ = write!(text, "; the kernel dropped {} before", grouped(missed));
+    }
+    Some(text)
+}
+
+/// Says where the packets of cross traffic are.
+fn cross_traffic(link: &LinkSummary) -> Option<String> {
+    let cross = link.cross.as_ref()?;
+    let mut text = format!("cross traffic: {} sent", grouped(cross.sent));
+    if cross.copies > 0 {
+        let _ = write!(text, " + {}", copies_of(cross.copies));
+    }
+    let _ = write!(text, " = {} through", grouped(cross.delivered));
+    for (count, word) in [(cross.discarded, "discarded"), (cross.held, "held")] {
+        if count > 0 {
+            let _ = write!(text, " + {} {word}", grouped(count));
+        }
     }
     Some(text)
 }

@@ -87,7 +87,8 @@ pub(super) fn share_of(rule: &Rule, size: u32) -> Option<f64> {
         return Some(0.0);
     }
     // Nobody knows who comes; and in the long run a flow is old.
-    if matching.bytes.is_some() || matching.client.is_some() || matching.target.is_some() {
+    let of_content = matching.bytes.is_some() || matching.ecn.is_some();
+    if of_content || matching.client.is_some() || matching.target.is_some() {
         return None;
     }
     let numbered = matching.flow.as_ref().map_or(1.0, FlowMatch::share);

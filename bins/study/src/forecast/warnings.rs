@@ -32,7 +32,7 @@ struct Context<'a> {
 /// Says what is wrong with the rule at an index, if anything is.
 type Check = fn(&Context<'_>, usize) -> Option<String>;
 
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     never_looks,
     does_nothing,
     loses_all_in_front_of_others,
@@ -41,6 +41,7 @@ const CHECKS: [Check; 8] = [
     overload,
     jitter_in_front_of_a_rate,
     nothing_to_skip,
+    nothing_to_share,
 ];
 
 /// Returns all warnings, phase by phase; the same warning of several phases once.
@@ -215,6 +216,17 @@ fn nothing_to_skip(context: &Context<'_>, index: usize) -> Option<String> {
     })
 }
 
+fn nothing_to_share(context: &Context<'_>, index: usize) -> Option<String> {
+    if context.rules[index].kind.timing() != Timing::Sending {
+        return None;
+    }
+    let behind = context.forecast.rules[index + 1..].iter();
+    let has_rate = behind.into_iter().any(|rule| rule.promise.limit.is_some());
+    (!has_rate).then(|| {
+        "its traffic shares what is behind it, and no rate is: write it in front of the rate".into()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Forecast;
@@ -330,6 +342,11 @@ mod tests {
                 None,
                 "longer than the 2m after which",
             ),
+            (
+                r#"{ "rule": "rate", "limit": "10Mbit/s" }, { "rule": "cross", "tcp": 1 }"#,
+                None,
+                "write it in front of the rate",
+            ),
             (r#"{ "rule": "size", "max": "1000B" }"#, None, "1200 that QUIC"),
             (r#"{ "rule": "size", "max": "1000B" }"#, Some("10/s"), "every one is lost"),
         ];
@@ -340,12 +357,12 @@ mod tests {
             assert_eq!(found.len(), 1, "{rules}: {all:?}");
             assert!(found[0].starts_with("up, "), "{found:?}");
         }
-        assert_eq!(cases.len(), 22);
+        assert_eq!(cases.len(), 23);
     }
 
     #[test]
     fn what_is_as_it_should_be_is_not_warned_of() {
-        let rules = r#"{ "rule": "drop", "burst": { "mean": "2%", "length": 3 } }, { "rule": "reorder", "chance": "1%", "ahead": true }, { "rule": "rate", "limit": "20Mbit/s", "queue": "100ms" },
+        let rules = r#"{ "rule": "drop", "burst": { "mean": "2%", "length": 3 } }, { "rule": "reorder", "chance": "1%", "ahead": true }, { "rule": "cross", "tcp": 2 }, { "rule": "rate", "limit": "20Mbit/s", "queue": "100ms" },
                        { "rule": "delay", "time": "20ms", "jitter": "5ms" }, { "rule": "duplicate", "chance": "1%" },
                        { "rule": "outage", "up": "10s", "down": "1s" }"#;
         assert_eq!(warnings(rules, None), Vec::<String>::new());

@@ -12,7 +12,7 @@ pub(crate) use live::{LiveRun, is_event_log};
 
 use crate::forecast::{SeenDelays, Warning, narrowed};
 use crate::profiles;
-use crate::weather::Weather;
+use crate::weather::ChosenWeather;
 use anyhow::Context;
 use capture::Reading;
 use clap::{Args, ValueEnum};
@@ -56,7 +56,7 @@ pub struct SimulateArgs {
     #[command(flatten)]
     stream: StreamArgs,
     #[command(flatten)]
-    weather: Weather,
+    weather: ChosenWeather,
     /// Which way the packets go
     #[arg(long, value_enum, default_value = "both", help_heading = "The run")]
     direction: SimulatedWay,

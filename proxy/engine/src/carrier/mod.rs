@@ -52,6 +52,13 @@ impl Carrier {
         self.streams.link(direction)
     }
 
+    /// Returns true if an `outage` rule cuts the route for everybody in either direction at `now`,
+    /// which never goes back, and the time at which that may change.
+    pub fn is_cut_at(&mut self, now: Instant) -> (bool, Option<Instant>) {
+        let [up, down] = self.streams.links_mut().map(|link| link.is_cut_at(now));
+        (up.0 || down.0, up.1.into_iter().chain(down.1).min())
+    }
+
     /// Returns the counters of the modelled senders and the round trips that they sampled; `None`
     /// when nothing is modelled.
     pub fn senders(&self) -> Option<(Counters, &RoundTrips)> {
@@ -239,6 +246,13 @@ impl Carrier {
             return Some(self.clock);
         }
         self.streams.deadline().into_iter().chain(delivered.next_work()).min()
+    }
+
+    /// Lets cross traffic go on up to `now` though nothing is under way, and returns when that is
+    /// worth doing again; `None`: there is none. Called when `poll` has nothing more.
+    pub fn keep_up(&mut self, now: Instant) -> Option<Instant> {
+        let links = self.streams.links_mut();
+        links.map(|link| link.keep_up(now)).into_iter().flatten().min()
     }
 
     /// Returns true if nothing is under way. A modelled connection has something under way as long

@@ -68,6 +68,16 @@ impl Gate {
         answer
     }
 
+    /// Returns true if the rule looks at cross traffic such as this: that has no client, and is
+    /// behind no packet's number, nor in front of one.
+    fn admits_cross(&self, packet: &Packet) -> bool {
+        let Some(matching) = &self.selection.matching else { return true };
+        self.answers.is_none()
+            && matching.flow.is_none()
+            && matching.number == (1..=u64::MAX)
+            && matching.size.contains(&packet.size)
+    }
+
     /// Forgets what it knows of a flow: that is over, or another fact of it is known.
     pub(super) fn forget(&mut self, flow: u32) {
         if let Some(answers) = &mut self.answers {
@@ -78,6 +88,9 @@ impl Gate {
     /// Returns true if the rule looks at this packet. A mark goes where its flow goes, whatever it
     /// is like.
     pub(super) fn admits(&mut self, packet: &Packet, flows: &KnownFlows) -> bool {
+        if packet.is_cross() && !self.admits_cross(packet) {
+            return false;
+        }
         let since = match self.answers {
             None if !self.chooses(packet.flow, None) => return false,
             None => packet.entered,
@@ -94,8 +107,9 @@ impl Gate {
             Per::Link => packet.number,
             Per::Flow => packet.flow_number,
         };
-        matching.number.contains(&number)
+        (packet.is_cross() || matching.number.contains(&number))
             && matching.size.contains(&packet.size)
+            && matching.ecn.is_none_or(|ecn| ecn.admits(packet.ecn))
             && matching.age.is_none_or(|age| age.admits(packet.entered.since(since)))
             && matching.bytes.as_ref().is_none_or(|bytes| holds(&packet.body, bytes))
     }
@@ -113,6 +127,6 @@ fn holds(body: &Body, bytes: &MatchBytes) -> bool {
         Body::Data(payload) => {
             payload.get(bytes.offset..).is_some_and(|rest| rest.starts_with(&bytes.value))
         }
-        Body::Segment(_) | Body::End | Body::Reset => false,
+        Body::Segment(_) | Body::Cross(_) | Body::End | Body::Reset => false,
     }
 }

@@ -5,9 +5,11 @@
 //! handled. Outputs come in the order of these events. The order depends on the arrivals alone,
 //! never on when the link was polled.
 
+mod cross;
 mod flows;
 mod gate;
 mod key;
+mod outages;
 mod per_flow;
 pub(crate) mod schedule;
 mod watch;
@@ -17,13 +19,14 @@ use crate::flow::FlowFacts;
 use crate::memory::{Charge, Memory};
 use crate::packet::{Body, Packet, Trace};
 use crate::profile::{Profile, Start, Timeline};
-use crate::rules::{Origin, Per, Rule, Setup, Timing, Work, copy_number};
+use crate::rules::{InstantRule, Origin, Per, Rule, Setup, Timing, Work, copy_number};
 use crate::stage::{Output, Stage, Verdict};
 use flows::KnownFlows;
 use gate::Gate;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 pub use key::LinkKey;
+use outages::Outages;
 pub use schedule::Schedule;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -61,9 +64,16 @@ pub struct Link {
     notes_flows: bool,
     /// The last time that it was told of.
     clock: Instant,
+    outages: Outages,
     counters: Counters,
     outputs: VecDeque<Output>,
     watch: Watch,
+    /// Set if a rule sends packets of its own, now or later.
+    sends: bool,
+    /// Set while these send nothing, as nothing came from outside for long.
+    paused: bool,
+    /// The last time at which something from outside was there.
+    busy: Instant,
     /// What is charged for the packets inside, besides their bytes, and for each; `None`: nothing.
     charge: Option<(Charge, u64)>,
 }
@@ -78,6 +88,9 @@ struct Element {
     retired: bool,
     gate: Option<Gate>,
     work: Work,
+    /// The same for cross traffic if it decides at once: what goes by numbers then finds each
+    /// kind of traffic's without a gap. Made when its first packet comes.
+    for_cross: Option<Box<dyn InstantRule>>,
     /// The time of the stage's next work: asked for once after each change of it, since the link
     /// looks at every element before each step.
     due: Option<Instant>,
@@ -98,9 +111,13 @@ impl Link {
             flows: KnownFlows::default(),
             notes_flows: false,
             clock: Instant::START,
+            outages: Outages::default(),
             counters: Counters::default(),
             outputs: VecDeque::new(),
             watch: Watch::default(),
+            sends: false,
+            paused: false,
+            busy: Instant::START,
             charge: None,
         };
         link.follow_schedule(Instant::START);
@@ -132,8 +149,11 @@ impl Link {
     #[inline]
     fn settle_charge(&mut self) {
         let Some((charge, each)) = &mut self.charge else { return };
-        let (cost, charged, step) =
-            (self.counters.held * *each, charge.bytes(), CHARGED_AT_ONCE * *each);
+        let (cost, charged, step) = (
+            (self.counters.held + self.counters.cross.held) * *each,
+            charge.bytes(),
+            CHARGED_AT_ONCE * *each,
+        );
         if cost > charged {
             charge.set(cost + step.min(cost));
         } else if cost + 4 * step < charged || cost == 0 {
@@ -147,6 +167,7 @@ impl Link {
     pub fn begin(&mut self, at: Instant) {
         if self.epoch.is_none() {
             self.epoch = Some(at);
+            self.busy = self.busy.max(at);
             self.apply(at, at);
         }
     }
@@ -166,6 +187,9 @@ impl Link {
         if self.flow_numbers.is_none() && self.schedule.counts_flows() {
             self.flow_numbers = Some(BTreeMap::new());
         }
+        // What is still inside has to be known from what came from outside.
+        self.sends = self.schedule.sends() || self.counters.cross.held > 0;
+        self.paused &= self.sends;
         match (self.epoch, self.schedule.start()) {
             (Some(epoch), _) => self.apply(now, epoch),
             (None, Start::Run) => self.begin(Instant::START),
@@ -243,7 +267,8 @@ impl Link {
         for rule in rules {
             // Rules keep their order, so what matches is looked for behind the last match only.
             let Some(found) = old.iter().position(|element| element.serves(rule)) else {
-                let element = self.element(rule, epoch);
+                let mut element = self.element(rule, epoch);
+                element.begin(now);
                 self.elements.push(element);
                 continue;
             };
@@ -258,6 +283,9 @@ impl Link {
         }
         for element in old {
             self.retire(now, element, epoch);
+        }
+        if self.paused {
+            self.pause();
         }
     }
 
@@ -282,6 +310,14 @@ impl Link {
     /// Returns the time at which its timeline began to count, if it has.
     pub const fn epoch(&self) -> Option<Instant> {
         self.epoch
+    }
+
+    /// Returns true if an `outage` rule that looks at every packet cuts the link at `now`, which
+    /// never goes back, and the time at which that may change; before its timeline counts nothing
+    /// is cut.
+    pub fn is_cut_at(&mut self, now: Instant) -> (bool, Option<Instant>) {
+        let Self { outages, epoch, key, schedule, .. } = self;
+        epoch.map_or((false, None), |epoch| outages.at(now, epoch, key, schedule))
     }
 
     /// Returns true if packets cross unchanged and at once.
@@ -365,6 +401,7 @@ impl Link {
             retired: false,
             gate: Gate::new(rule, &self.key),
             work: work(rule, self.key.origin(rule, epoch)),
+            for_cross: None,
             due: None,
         }
     }
@@ -387,17 +424,27 @@ impl Link {
     }
 
     /// Returns the time at which the timeline changes the rules under what is inside. An empty link
-    /// has no need to follow every change: the next packet finds the rules of its time.
+    /// has no need to follow every change, unless it has traffic of its own: the next packet finds
+    /// the rules of its time.
     fn next_change(&self) -> Option<Instant> {
-        self.change.filter(|_| self.waiting() > 0)
+        self.change.filter(|_| self.is_sending() || self.waiting() > 0)
     }
 
     /// Returns the next event inside and its time: the work of the stage at an index, or a change
     /// of the rules; the work first if both are due.
     fn next_event(&self) -> Option<(Instant, Event)> {
         let due = self.next_due().map(|(due, index)| (due, Event::Work(index)));
-        let Some(change) = self.next_change() else { return due };
-        due.filter(|(due, _)| *due <= change).or(Some((change, Event::Change)))
+        let event = match self.next_change() {
+            None => due,
+            Some(change) => due.filter(|(due, _)| *due <= change).or(Some((change, Event::Change))),
+        };
+        if self.sends
+            && let Some(pause) = self.pause_at()
+            && event.as_ref().is_none_or(|(at, _)| *at > pause)
+        {
+            return Some((pause, Event::Pause));
+        }
+        event
     }
 
     /// Finds the stage whose work is due first, and the time; of several, the one nearest to the
@@ -433,6 +480,10 @@ impl Link {
                 self.apply(at, self.epoch.expect("only what has begun changes"));
                 None
             }
+            Event::Pause => {
+                self.pause();
+                None
+            }
         }
     }
 
@@ -440,6 +491,10 @@ impl Link {
     /// unless other outputs came of it.
     fn work(&mut self, due: Instant, index: usize) -> Option<Output> {
         let element = &mut self.elements[index];
+        if element.timing == Timing::Sending {
+            self.send_cross(due, index);
+            return None;
+        }
         let Work::Holding(stage) = &mut element.work else { return None };
         // It stays where it is written: each move of a packet costs as much as a rule.
         let mut output = stage.poll(due);
@@ -453,7 +508,7 @@ impl Link {
         if index + 1 == self.elements.len() && !emptied
             || matches!(output, Some(Output::Discard(..)))
         {
-            return output;
+            return if self.sends { self.leave(output?) } else { output };
         }
         if emptied {
             self.elements.remove(index);
@@ -480,7 +535,13 @@ impl Link {
             let verdict = match &mut element.work {
                 Work::Instant(rule) => {
                     let flipped = packet.trace.flipped_bits;
-                    let verdict = rule.judge(&mut packet);
+                    let verdict = if self.sends && packet.is_cross() {
+                        let epoch = self.epoch.expect("what was sent had a beginning");
+                        let rule = element.rule_for_cross(&self.key, epoch);
+                        rule.map_or(Verdict::Pass, |rule| rule.judge(&mut packet))
+                    } else {
+                        rule.judge(&mut packet)
+                    };
                     // Flipped bytes are bytes of their own.
                     if packet.trace.flipped_bits != flipped
                         && let (Some((charge, _)), Body::Data(bytes)) =
@@ -491,15 +552,20 @@ impl Link {
                     verdict
                 }
                 Work::Holding(stage) => {
+                    let is_cross = packet.is_cross();
                     element.due = stage.take(packet);
                     let copies = match element.timing {
                         Timing::Trailing => stage.copies_made(),
-                        Timing::Instant | Timing::Waiting | Timing::Stream | Timing::Socket => 0,
+                        Timing::Instant
+                        | Timing::Waiting
+                        | Timing::Sending
+                        | Timing::Stream
+                        | Timing::Socket => 0,
                     };
                     if watched {
                         self.watch.held(copies);
                     }
-                    return self.counters.copies_made(copies);
+                    return self.counters.copies_made(copies, is_cross);
                 }
             };
             let place = element.place;
@@ -512,7 +578,7 @@ impl Link {
                 Verdict::Discard(reason) => {
                     packet.trace.choose();
                     packet.trace.sign(place);
-                    return self.outputs.push_back(Output::Discard(packet, reason));
+                    return self.put_out(Output::Discard(packet, reason));
                 }
                 Verdict::Copies(count) => {
                     packet.trace.sign(place);
@@ -522,7 +588,7 @@ impl Link {
                     let (parent, original) = (packet.copy, packet.clone());
                     self.pass(index + 1, packet);
                     for copy in 1..=count {
-                        self.counters.copies_made(1);
+                        self.counters.copies_made(1, original.is_cross());
                         let copy = copy_number(parent, ordinal, copy);
                         self.pass(index + 1, Packet { copy, ..original.clone() });
                     }
@@ -530,7 +596,25 @@ impl Link {
                 }
             }
         }
-        self.outputs.push_back(Output::Deliver(packet));
+        self.put_out(Output::Deliver(packet));
+    }
+
+    /// Lets something wait to be polled, unless it is cross traffic.
+    #[inline]
+    fn put_out(&mut self, output: Output) {
+        if let Some(output) = self.leave(output) {
+            self.outputs.push_back(output);
+        }
+    }
+
+    /// Numbers a packet within its flow, if a rule counts these.
+    #[inline]
+    fn count_in_flow(&mut self, packet: &mut Packet) {
+        if let Some(numbers) = &mut self.flow_numbers {
+            let number = numbers.entry(packet.flow).or_default();
+            *number += u64::from(!packet.is_mark());
+            packet.flow_number = *number;
+        }
     }
 }
 
@@ -544,14 +628,11 @@ impl Stage for Link {
                 self.follow_up(packet.at, epoch);
             }
         }
+        self.note_from_outside(packet.at);
         if self.notes_flows {
             self.flows.note(packet.flow, packet.at);
         }
-        if let Some(numbers) = &mut self.flow_numbers {
-            let number = numbers.entry(packet.flow).or_default();
-            *number += u64::from(!packet.is_mark());
-            packet.flow_number = *number;
-        }
+        self.count_in_flow(&mut packet);
         if packet.is_mark() {
             packet.number = 0;
         } else {
@@ -567,6 +648,9 @@ impl Stage for Link {
         let output = loop {
             if !self.outputs.is_empty() {
                 break self.outputs.pop_front_if(|output| output.packet().at <= now)?;
+            }
+            if self.sends && self.holds_cross_alone() {
+                return None;
             }
             // One step may only move a packet to the next stage; the loop goes on until something
             // leaves or nothing is due.
@@ -586,11 +670,14 @@ impl Stage for Link {
         if let Some(output) = self.outputs.front() {
             return Some(output.packet().at);
         }
+        if self.sends && self.holds_cross_alone() {
+            return None;
+        }
         self.next_event().map(|(at, _)| at)
     }
 
     fn held(&self) -> usize {
-        self.outputs.len() + self.waiting()
+        self.outputs.len() + self.waiting() - self.counters.cross.held as usize
     }
 }
 
@@ -600,6 +687,8 @@ enum Event {
     Work(usize),
     /// The timeline puts other rules in force.
     Change,
+    /// Nothing came from outside for long.
+    Pause,
 }
 
 impl Element {
@@ -621,7 +710,10 @@ impl Element {
         let origin = link.origin(rule, epoch);
         match &mut self.work {
             // What it draws depends on packet numbers and on time alone: it has nothing to keep.
-            instant @ Work::Instant(_) => *instant = work(rule, origin),
+            instant @ Work::Instant(_) => {
+                *instant = work(rule, origin);
+                self.for_cross = None;
+            }
             Work::Holding(stage) => {
                 let tables = rule.kind.tables();
                 let setup = Setup { ordinal: rule.ordinal, origin, tables: &tables };
@@ -640,6 +732,16 @@ impl Element {
         }
     }
 
+    /// Returns the rule that decides at once about cross traffic.
+    fn rule_for_cross(&mut self, key: &LinkKey, epoch: Instant) -> Option<&mut dyn InstantRule> {
+        if self.for_cross.is_none()
+            && let Work::Instant(rule) = work(&self.rule, key.origin(&self.rule, epoch))
+        {
+            self.for_cross = Some(rule);
+        }
+        self.for_cross.as_deref_mut().map(|rule| rule as _)
+    }
+
     /// Returns true if the rule may look at packets of this flow that come now.
     fn looks_at_flow(&self, flow: u32, flows: &KnownFlows, now: Instant) -> bool {
         self.gate.as_ref().is_none_or(|gate| gate.admits_flow(flow, flows, now))
@@ -653,7 +755,8 @@ impl Element {
             Work::Holding(stage) => {
                 // A packet sent ahead skips waits. A removed rule still takes flows of which it
                 // holds packets, so that these keep their order.
-                packet.ahead && self.timing == Timing::Waiting
+                self.timing == Timing::Sending
+                    || packet.ahead && self.timing == Timing::Waiting
                     || self.retired && !stage.serves(packet.flow)
             }
         };

@@ -1,7 +1,7 @@
 //! The times at which the rules of a link change by themselves.
 
 use crate::profile::{Start, Then, Timeline};
-use crate::rules::{Per, Rule};
+use crate::rules::{Per, Rule, Timing};
 use jostle_common::time::nanos;
 
 /// A timeline with the times at which its phases end.
@@ -47,6 +47,11 @@ impl Schedule {
     /// Returns true if a rule makes copies at any time.
     pub(super) fn makes_copies(&self) -> bool {
         self.timeline.makes_copies()
+    }
+
+    /// Returns true if a rule sends packets of its own at any time.
+    pub(super) fn sends(&self) -> bool {
+        self.timeline.enabled_rules().any(|rule| rule.kind.timing() == Timing::Sending)
     }
 
     /// Returns the moment from which it counts time.

@@ -6,6 +6,7 @@
 //! remedy.
 
 mod bounds;
+pub mod imports;
 mod layout;
 pub mod library;
 pub mod netem;

@@ -1,7 +1,7 @@
 //! Profiles from the command line: `--drop 5% --delay 20ms`, without a file.
 
 use super::{Profile, Rule, RuleKind, Shorthand, Timeline};
-use crate::rules::{KINDS, KindEntry, Selection};
+use crate::rules::{KINDS, KindEntry, Match, Per, Selection};
 use jostle_common::chance::Direction;
 use jostle_common::setting::SettingError;
 
@@ -25,23 +25,48 @@ impl Profile {
     ///
     /// # Errors
     /// When a shorthand asks for something impossible; the place is the option.
-    pub fn with_shorthands(mut self, up: Shorthand, down: Shorthand) -> Result<Self, SettingError> {
-        for (direction, shorthand) in [(Direction::Up, up), (Direction::Down, down)] {
-            put_in_front(self.timeline_mut(direction), &kinds(&shorthand)?);
+    pub fn with_shorthands(self, up: Shorthand, down: Shorthand) -> Result<Self, SettingError> {
+        self.with_chosen_shorthands([(up, None), (down, None)])
+    }
+
+    /// Does the same with shorthands, up and down, that look at what is chosen alone.
+    ///
+    /// # Errors
+    /// When a shorthand asks for something impossible, or a rule on streams would have to look at
+    /// packets; the place is the option.
+    pub fn with_chosen_shorthands(
+        mut self,
+        shorthands: [(Shorthand, Option<Match>); 2],
+    ) -> Result<Self, SettingError> {
+        for (direction, (shorthand, chosen)) in Direction::BOTH.into_iter().zip(shorthands) {
+            let kinds = kinds(&shorthand)?;
+            let streams = kinds.iter().find(|kind| kind.is_for_streams());
+            let of_packets = chosen.as_ref().is_some_and(|chosen| !chosen.is_of_flows_alone());
+            if let Some(kind) = streams.filter(|_| of_packets) {
+                let problem = format!(
+                    "--{} acts on the stream of a TCP connection, which has no packets to look at; \
+                     choose connections by client, target, flow and age alone",
+                    kind.name()
+                );
+                return Err(SettingError::new("--only", problem));
+            }
+            put_in_front(self.timeline_mut(direction), &kinds, chosen.as_ref());
         }
         Ok(self)
     }
 }
 
-/// Puts rules of these kinds in front of every phase.
-fn put_in_front(timeline: &mut Timeline, kinds: &[RuleKind]) {
+/// Puts rules of these kinds in front of every phase, for what is chosen alone.
+fn put_in_front(timeline: &mut Timeline, kinds: &[RuleKind], chosen: Option<&Match>) {
     for phase in &mut timeline.phases {
         let front = kinds.iter().map(|kind| {
             // Counted behind the profile's own, which keep their ordinals.
             let ordinal =
                 phase.rules.iter().filter(|rule| rule.kind.name() == kind.name()).count() as u32;
             let key = format!("{}{}", Rule::SHORTHAND, kind.name());
-            let (selection, kind) = (Selection::default(), kind.clone());
+            let per = if kind.is_for_streams() { Per::Flow } else { Per::Link };
+            let selection = Selection { per, matching: chosen.cloned(), ..Selection::default() };
+            let kind = kind.clone();
             Rule { key, ordinal, selection, kind, enabled: true, toxic: None }
         });
         let front: Vec<Rule> = front.collect();
@@ -53,7 +78,7 @@ fn put_in_front(timeline: &mut Timeline, kinds: &[RuleKind]) {
 mod tests {
     use super::*;
     use crate::rules::{BurstLength, Delay, DelaySource, JitterShape, Queue, Shape};
-    use jostle_common::units::{BitRate, Probability, Span};
+    use jostle_common::units::{BitRate, ByteSize, Probability, Span};
     use std::time::Duration;
 
     fn half() -> Option<Probability> {
@@ -78,6 +103,8 @@ mod tests {
             jitter_memory: Some(Span(Duration::from_millis(50))),
             allow_reorder: Some(true),
             reorder: half(),
+            stall: Some(ByteSize::new(1000)),
+            reset: Some(Span(Duration::from_millis(7))),
         };
         let mixed = profile.with_shorthands(all, Shorthand::default()).unwrap();
         let keys: Vec<&str> = mixed.up.rules().map(|rule| rule.key.as_str()).collect();
@@ -91,6 +118,8 @@ mod tests {
                 "--rate",
                 "--delay",
                 "--reorder",
+                "--stall",
+                "--reset",
                 "drop"
             ]
         );
@@ -101,6 +130,54 @@ mod tests {
         let [time, jitter, memory] = [5, 1, 50].map(Duration::from_millis);
         let source = DelaySource::Drawn { time, jitter, shape: Shape::Normal, memory };
         assert_eq!(*delay, Delay { source, reorder: true, holds_ends: true, path: None });
+    }
+
+    #[test]
+    fn chosen_shorthands_look_at_what_is_chosen_alone() {
+        let chosen = |pairs: &[&str]| {
+            let pairs: Vec<String> = pairs.iter().map(|pair| (*pair).to_owned()).collect();
+            Match::from_pairs("--only", &pairs)
+        };
+        let reset = Shorthand { reset: Some(Span(Duration::ZERO)), ..Shorthand::default() };
+        let drop = Shorthand { drop: half(), ..Shorthand::default() };
+        let third = chosen(&["flow=3", "client=127.0.0.2,10.0.0.0/8"]).unwrap();
+        let profile = Profile::default()
+            .with_chosen_shorthands([(reset, Some(third)), (drop, None)])
+            .unwrap();
+        let matching = r#""match":{"flow":3,"client":["127.0.0.2","10.0.0.0/8"]}"#;
+        let reset_rule = format!(r#"{{"rule":"reset","name":"--reset","after":"0s",{matching}}}"#);
+        let drop_rule = r#"{"rule":"drop","name":"--drop","chance":"50%"}"#;
+        let text = format!(r#"{{"up":[{reset_rule}],"down":[{drop_rule}]}}"#);
+        assert_eq!(profile.to_value().to_string(), text);
+        assert_eq!(Profile::from_json(&text).unwrap(), profile);
+        let first = chosen(&["first=10"]).unwrap();
+        let error = Profile::default()
+            .with_chosen_shorthands([(reset, Some(first)), (reset, None)])
+            .unwrap_err();
+        assert!(error.to_string().starts_with("--only: --reset acts on the stream"), "{error}");
+        for (pairs, says) in [
+            (&["127.0.0.2"][..], "--only: \"127.0.0.2\" has no value; write client=127.0.0.2, say"),
+            (
+                &["port=3"],
+                "--only: there is no \"port\" to choose by; write client, target, flow, age, first or after",
+            ),
+            (
+                &["flow=3", "flow=4"],
+                "--only: flow is here twice, and all that is given has to hold; write alternatives once, with commas between",
+            ),
+            (&["first=x"], "--only: first: \"x\" is no number; write first=10, say"),
+            (
+                &["client=localhost"],
+                "--only: client: \"localhost\" is a name, and clients have addresses alone; write 127.0.0.2 or 10.0.0.0/8",
+            ),
+            (
+                &["age=2s"],
+                "--only: age: \"2s\" is one moment; write \"2s..\" from then on, or \"..2s\" up to then",
+            ),
+            (&["flow=0"], "--only: flow: there is no flow 0; the first one is 1"),
+        ] {
+            assert_eq!(chosen(pairs).unwrap_err().to_string(), says);
+        }
     }
 
     #[test]

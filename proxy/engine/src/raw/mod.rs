@@ -455,7 +455,7 @@ impl RawStreams {
             }
             Output::Deliver(Packet { body: Body::End, .. }) => Piece::End,
             Output::Deliver(Packet { body: Body::Reset, .. }) => Piece::Reset,
-            Output::Deliver(Packet { body: Body::Segment(_), .. }) => return,
+            Output::Deliver(Packet { body: Body::Segment(_) | Body::Cross(_), .. }) => return,
             // A copy is counted only when it comes out.
             Output::Discard(packet, _) => {
                 if packet.copy == 0 {

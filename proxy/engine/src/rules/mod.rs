@@ -9,6 +9,7 @@
 mod batch;
 mod close_after;
 mod corrupt;
+mod cross;
 mod delay;
 mod drop;
 mod duplicate;
@@ -38,6 +39,7 @@ mod written;
 pub use batch::{Batch, BatchThen, BatchTrigger};
 pub use close_after::CloseAfter;
 pub use corrupt::{Corrupt, Flips};
+pub use cross::{Cross, CrossTraffic};
 pub use delay::{Delay, DelaySource, DelayTable, DelayTrace, DrawnDelay, Shape};
 pub use drop::{BurstLength, Drop, FourState};
 pub use duplicate::Duplicate;
@@ -53,7 +55,7 @@ pub use rate::{
 pub use rebind::{Rebind, RebindAddresses};
 pub use reorder::Reorder;
 pub use reset::Reset;
-pub use selection::{AgeMatch, FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
+pub use selection::{AgeMatch, EcnMatch, FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
 pub use setting::Timing;
 pub use shorthand::{JitterShape, Shorthand};
 pub use size::Size;
@@ -213,6 +215,8 @@ kinds! {
     Size,
     /// Lets a UDP flow leave from a fresh socket.
     Rebind,
+    /// Sends traffic of others through what is behind it.
+    Cross,
     /// Lets a delivered stream out in small pieces.
     Slice,
     /// Discards a delivered stream.

@@ -131,6 +131,8 @@ pub enum Timing {
     Waiting,
     /// It lets every packet pass at once and sends others behind it.
     Trailing,
+    /// It lets every packet pass at once, and sends packets of its own.
+    Sending,
     /// It acts on the delivered stream of each TCP connection, behind the link; packets are nothing
     /// to it.
     Stream,
@@ -200,6 +202,19 @@ pub(crate) trait HoldingRule: Stage + Debug + Send {
     /// Takes on a new setting of the same kind at `now`; without one it lets packets pass, behind
     /// what it holds.
     fn retune(&mut self, now: Instant, setting: Option<&dyn RuleSetting>, setup: Setup<'_>);
+
+    /// Begins its work at `now`, before any packet comes.
+    fn begin(&mut self, _now: Instant) {}
+
+    /// Sends nothing more until it begins again. Asked of what is [`Timing::Sending`] alone.
+    fn pause(&mut self) {}
+
+    /// Takes back a packet that it sent itself and that has crossed the link whole by its `at`;
+    /// returns the bytes that have become part of a stream by it. Asked of what is
+    /// [`Timing::Sending`] alone.
+    fn arrived(&mut self, _: &Packet) -> u64 {
+        0
+    }
 
     /// Returns the number of bytes of a flow that may come now if what feeds the link is to wait
     /// for it; `None` if the rule bounds what it holds itself.

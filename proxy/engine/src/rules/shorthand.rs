@@ -2,7 +2,7 @@
 
 use super::drop::BurstLength;
 use super::rate::queue::Queue;
-use jostle_common::units::{BitRate, Probability, Span};
+use jostle_common::units::{BitRate, ByteSize, Probability, Span};
 use std::fmt;
 use std::str::FromStr;
 
@@ -37,6 +37,10 @@ pub struct Shorthand {
     pub allow_reorder: Option<bool>,
     /// `--reorder`: the share of packets overtaken by the next.
     pub reorder: Option<Probability>,
+    /// `--stall`: the bytes of a TCP stream after which it is discarded.
+    pub stall: Option<ByteSize>,
+    /// `--reset`: the time after the first data at which a TCP connection is reset.
+    pub reset: Option<Span>,
 }
 
 /// The distribution of a jitter that needs no table.
@@ -103,6 +107,8 @@ impl Shorthand {
             jitter_memory: own.jitter_memory.or(self.jitter_memory),
             allow_reorder: own.allow_reorder.or(self.allow_reorder),
             reorder: own.reorder.or(self.reorder),
+            stall: own.stall.or(self.stall),
+            reset: own.reset.or(self.reset),
         }
     }
 }

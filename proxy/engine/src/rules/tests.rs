@@ -6,7 +6,7 @@ use crate::packet::{Body, Packet};
 use crate::profile::{Profile, schema};
 use crate::stage::Stage;
 use jostle_common::time::Instant;
-use jostle_common::units::{BitRate, Probability, Span};
+use jostle_common::units::{BitRate, ByteSize, Probability, Span};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -112,6 +112,8 @@ fn each_shorthand_belongs_to_one_kind_which_makes_a_rule_of_it() {
         jitter_memory: Some(Span(Duration::from_millis(50))),
         allow_reorder: Some(true),
         reorder: half,
+        stall: Some(ByteSize::new(1000)),
+        reset: Some(Span(Duration::ZERO)),
     };
     for entry in KINDS {
         let made = (entry.from_shorthand)(&all).unwrap();

@@ -200,6 +200,9 @@ fn fields() -> Values {
         [("chance", share()), ("bits", perhaps(50, small())), ("where", perhaps(50, part))];
     let then = perhaps(50, one_of(&["release", "drop"]));
     let slot = [("window", time()), ("packets", perhaps(50, number())), ("then", then)];
+    let model = perhaps(50, one_of(&["cubic", "reno"]));
+    let cross = [("tcp", small()), ("model", model), ("return", perhaps(50, time()))];
+    let limit = (1u64..1 << 34).prop_map(|bits| json!(format!("{bits}bit/s"))).boxed();
     let outage = [("up", time()), ("down", time()), ("random", flag()), ("hold", flag())];
     let addresses = prop_oneof![
         one_of(&["127.0.0.0/8", "10.1.2.3", "fd00::1/64"]),
@@ -218,6 +221,7 @@ fn fields() -> Values {
         3 => rates(),
         1 => drops().prop_map(marking).boxed(),
         1 => of_kind("corrupt", corrupt),
+        1 => of_kind("corrupt", [("chance", share()), ("bytes", small())]),
         1 => of_kind("corrupt", [("bit_error_rate", share())]),
         2 => of_kind("duplicate", [("chance", share()), ("copies", small()), ("gap", time())]),
         1 => of_kind("reorder", [("chance", share()), ("behind", small()), ("at_most", time())]),
@@ -227,6 +231,8 @@ fn fields() -> Values {
         1 => of_kind("batch", [("window", time()), ("chance", share())]),
         1 => of_kind("outage", outage),
         1 => of_kind("size", [("max", bytes())]),
+        1 => of_kind("cross", cross),
+        1 => of_kind("cross", [("rate", limit), ("size", perhaps(50, bytes())), ("start", time())]),
         1 => of_kind("rebind", rebind),
         1 => of_kind("slice", [("size", bytes()), ("spread", small()), ("gap", time())]),
         1 => of_kind("slice", [("size", bytes()), ("spread", bytes())]),
@@ -236,6 +242,10 @@ fn fields() -> Values {
         1 => of_kind("close_after", [("bytes", bytes()), ("time", time())]),
     ]
     .boxed()
+}
+
+fn ecn() -> Values {
+    one_of(&["not-ect", "ect0", "ect1", "ce"])
 }
 
 /// A rule with what every rule may say.
@@ -272,6 +282,7 @@ fn rule() -> impl Strategy<Value = Value> {
         ("first", perhaps(50, number())),
         ("size", perhaps(50, object([("min", bytes())]))),
         ("bytes", perhaps(50, object([("offset", small()), ("hex", hex.boxed())]))),
+        ("ecn", perhaps(50, prop_oneof![ecn(), list(ecn())].boxed())),
         flow.clone(),
         client.clone(),
         target.clone(),

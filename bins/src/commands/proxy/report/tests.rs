@@ -22,6 +22,7 @@ fn link(route: &str, direction: Direction, entered: u64) -> LinkSummary {
         bytes_in: 0,
         bytes_out: 0,
         bytes_discarded: Default::default(),
+        cross: None,
         lateness: LatenessSummary::default(),
         delay: DelaySummary::default(),
     }
@@ -90,6 +91,19 @@ dns udp sockets: flows 1
 no traffic: other udp, last udp
 seed 7, 12.3 s, 1 line of the event log lost, held up to 100 of 1,024 MiB";
     assert_eq!(text, expected.trim_start_matches('\n'));
+}
+
+#[test]
+fn congestion_is_told_where_there_was_any_and_where_it_is_not_carried() {
+    let mut run = run();
+    assert!(!text(&run, &[]).contains("congestion"));
+    run.links[2].ecn = Some(EcnCounters { ect0: 9_000, ect1: 0, ce: 592, marked: 500 });
+    let said = text(&run, &[]);
+    assert!(said.contains("\n  congestion: ECT(0) 9,000, CE 592 (500 marked here)\n"), "{said}");
+    run.links[2].ecn = None;
+    let said = text(&run, &[]);
+    assert!(said.contains("\nseed 7, 12.3 s, 1 line of the event log lost, "), "{said}");
+    assert!(said.contains(", congestion bits (ECN) not carried"), "{said}");
 }
 
 #[test]

@@ -31,16 +31,19 @@ function draw(proxy, flows, next) {
   fill(byId("flow-rows"), flows.reverse().map((flow) => row(proxy, flow)));
 }
 
-const way = (counts) => (counts ? `${count(counts.packets)} · ${bytes(counts.bytes)}${counts.discarded ? ` · ${count(counts.discarded)} lost` : ""}` : "–");
+const way = (counts) => (counts ? parts([`${count(counts.packets)} ·`, `${bytes(counts.bytes)}${counts.discarded ? " ·" : ""}`, counts.discarded ? `${count(counts.discarded)} lost` : ""]) : ["–"]);
+/** Pieces between which a line of a narrow table may end. */
+const parts = (texts) => texts.filter(Boolean).flatMap((text, place) => [place ? " " : "", el("span", { class: "part" }, text)]);
 
 function row(proxy, flow) {
-  const name = `${flow.protocol} ${flow.client}`;
+  const name = `${flow.protocol} ${flow.client}${flow.target == null ? "" : ` → ${flow.target}`}`;
   // On a route of both, a number may mean one of either.
   const where = (...parts) => `${path(proxy.name, "flows", flow.id, ...parts)}?protocol=${flow.protocol}`;
   const close = el("button", { type: "button", "data-key": `close-${flow.id}`, "aria-label": `Close ${name}`, onclick: () => end(`${name} closed`, "DELETE", where()) }, "Close");
   const reset = flow.protocol === "tcp" ? el("button", { type: "button", class: "danger", "data-key": `reset-${flow.id}`, "aria-label": `Reset ${name}`, onclick: () => end(`${name} reset`, "POST", where("reset")) }, "Reset") : null;
-  const cells = [seconds(flow.age_s), seconds(flow.idle_s), way(flow.up), way(flow.down), flow.rtt_ms == null ? "–" : millis(flow.rtt_ms)];
-  return el("tr", {}, el("td", {}, String(flow.id)), el("td", {}, name), el("td", { class: "buttons" }, close, reset), ...cells.map((cell) => el("td", {}, cell)));
+  const cells = [parts([seconds(flow.age_s)]), parts([seconds(flow.idle_s)]), way(flow.up), way(flow.down), parts([flow.rtt_ms == null ? "–" : millis(flow.rtt_ms)])];
+  const client = parts([flow.protocol, flow.client]);
+  return el("tr", {}, el("td", {}, String(flow.id)), el("td", {}, ...client), el("td", { class: "buttons" }, close, reset), ...cells.map((cell) => el("td", {}, ...cell)));
 }
 
 async function end(label, method, where) {

@@ -49,7 +49,7 @@ function kind({ protocol, tcp, unit }) {
 }
 
 function tab(name) {
-  return el("button", { type: "button", role: "tab", class: "tab", "data-key": name, "aria-controls": "route", onclick: () => select(name) },
+  return el("button", { type: "button", role: "tab", class: "tab", "data-key": name, title: name, "aria-controls": "route", onclick: () => select(name) },
     el("span", { class: "lamp", "aria-hidden": "true" }), el("span", { class: "name" }, name), el("span", { class: "num figures", "aria-hidden": "true" }));
 }
 

@@ -15,6 +15,7 @@ use super::Profile;
 use jostle_common::setting::SettingError;
 use jostle_common::units::{Probability, Span};
 use line::Netem;
+use serde_json::Value;
 use shell::Command;
 use std::time::Duration;
 
@@ -56,19 +57,10 @@ pub fn from_netem(line: &str, order: JitterOrder) -> Result<Translation, Setting
     let Command { words, is_one_of_several } = shell::command(line)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let netem = Netem::parse(&words)?;
-    let mut draft = Draft { order, ..Draft::default() };
+    let mut draft = Draft::of(&netem, order)?;
     if is_one_of_several {
-        draft.remark("The other commands beside it are read over.");
+        draft.remarks.insert(0, "The other commands beside it are read over.".to_owned());
     }
-    // netem's order: duplicate, lose, corrupt, then either jump ahead or wait; the rate comes
-    // behind the delay, the slots behind both.
-    draft.duplicate(&netem);
-    draft.loss(&netem)?;
-    draft.corrupt(&netem);
-    draft.reorder(&netem);
-    draft.delay(&netem);
-    draft.rate(&netem);
-    draft.slot(&netem);
     draft.whole_line(&netem);
     let profile = draft.profile(&words.join(" "), netem.device.as_deref());
     // The user who keeps the profile puts the table's file in its place; any numbers will do here.
@@ -77,6 +69,19 @@ pub fn from_netem(line: &str, order: JitterOrder) -> Result<Translation, Setting
         SettingError::new(error.place, format!("no profile can say that: {}", error.problem))
     })?;
     Ok(Translation { profile, remarks: draft.remarks })
+}
+
+/// Translates netem's options as another tool hands them to tc: returns the rules, and the remarks
+/// on them.
+pub(super) fn rules_of(
+    line: &str,
+    order: JitterOrder,
+) -> Result<(Vec<Value>, Vec<String>), SettingError> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let netem = Netem::parse(&words)?;
+    let draft = Draft::of(&netem, order)?;
+    let rules = draft.rules.iter().filter_map(|rule| serde_json::from_str(rule).ok());
+    Ok((rules.collect(), draft.remarks))
 }
 
 /// A translation that is being written.
@@ -88,6 +93,21 @@ struct Draft {
 }
 
 impl Draft {
+    /// Makes the rules of a line.
+    fn of(netem: &Netem, order: JitterOrder) -> Result<Self, SettingError> {
+        let mut draft = Self { order, ..Self::default() };
+        // netem's order: duplicate, lose, corrupt, then either jump ahead or wait; the rate comes
+        // behind the delay, the slots behind both.
+        draft.duplicate(netem);
+        draft.loss(netem)?;
+        draft.corrupt(netem);
+        draft.reorder(netem);
+        draft.delay(netem);
+        draft.rate(netem);
+        draft.slot(netem);
+        Ok(draft)
+    }
+
     fn rule(&mut self, fields: &[(&str, String)]) {
         self.rules.push(object(fields));
     }
@@ -137,7 +157,7 @@ fn object(fields: &[(&str, String)]) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    Value::from(text).to_string()
 }
 
 /// Writes a fraction as a percentage that parses back to it.

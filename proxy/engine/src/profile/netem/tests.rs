@@ -338,7 +338,7 @@ fn the_profile_is_json_with_the_line_and_the_remarks_in_about() {
             .profile
             .ends_with("\n  \"both\": [\n    { \"rule\": \"delay\", \"time\": \"5ms\" }\n  ]\n}\n")
     );
-    let value: serde_json::Value = serde_json::from_str(&translation.profile).unwrap();
+    let value: Value = serde_json::from_str(&translation.profile).unwrap();
     let about = value["about"].as_str().unwrap();
     assert!(
         about.starts_with("Translated from netem: tc qdisc add dev lo root netem delay 5ms. "),

@@ -2,9 +2,10 @@
 
 use crate::profile::bounds::{PACKETS_OF_ONE_MAX, RULES_MAX};
 use crate::rules::{
-    DUPLICATE_RULES_MAX, KINDS, Per, RawSelection, ReadFile, Rule, RuleKind, Selection,
+    DUPLICATE_RULES_MAX, KINDS, Per, RawSelection, ReadFile, Rule, RuleKind, Selection, Timing,
 };
 use jostle_common::setting::{SettingError, one_of, within};
+use jostle_common::units::Probability;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -143,7 +144,27 @@ pub(super) fn rule(
         check_flow_selection(&place, &kind, per_link, &selection)?;
         selection.per = Per::Flow;
     }
+    if kind.timing() == Timing::Sending {
+        check_no_selection(&place, entry.name, &selection)?;
+    }
     Ok(RawRule { place, name, selection, kind, enabled })
+}
+
+/// Refuses a choice of packets for a rule that sends its own and looks at none.
+fn check_no_selection(place: &str, kind: &str, selection: &Selection) -> Result<(), SettingError> {
+    let Selection { per, flows, matching } = selection;
+    let given = [
+        ("match", matching.is_some()),
+        ("per", *per != Per::Link),
+        ("flows", *flows != Probability::ALWAYS),
+    ];
+    match given.into_iter().find(|(_, given)| *given) {
+        Some((field, _)) => {
+            let problem = format!("{kind} looks at no packets, it sends some; leave it out");
+            Err(SettingError::new(within(place, field), problem))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses what a rule that acts on whole flows or connections cannot heed.

@@ -169,7 +169,7 @@ mod tests {
         let schema: Value = serde_json::from_str(&schema()).unwrap();
         let kinds = schema["definitions"]["Rule"]["oneOf"].as_array().unwrap();
         assert_eq!(kinds.len(), KINDS.len());
-        assert_eq!(kinds.len(), 16);
+        assert_eq!(kinds.len(), 17);
         let mut fields = 0;
         for kind in kinds {
             assert!(kind["description"].as_str().unwrap().ends_with('.'), "{kind}");

@@ -33,6 +33,13 @@ pub enum Flips {
         /// The number of distinct bits that are flipped then.
         bits: u32,
     },
+    /// With this probability so many distinct bytes get another value, each of the 255 alike.
+    Bytes {
+        /// The probability that a packet is hit.
+        chance: Probability,
+        /// The number of distinct bytes that are replaced then.
+        bytes: u32,
+    },
     /// Each bit on its own, with this probability.
     Rate(Probability),
 }
@@ -103,7 +110,9 @@ impl RuleSetting for Corrupt {
 
     fn decision(&self) -> Option<Decision> {
         match self.flips {
-            Flips::Bits { chance, .. } => Some(Decision::Below(chance)),
+            Flips::Bits { chance, .. } | Flips::Bytes { chance, .. } => {
+                Some(Decision::Below(chance))
+            }
             Flips::Rate(_) => None,
         }
     }

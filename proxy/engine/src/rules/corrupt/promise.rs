@@ -21,6 +21,11 @@ fn damage(setting: &Corrupt, traffic: &Traffic) -> Damage {
         Flips::Bits { chance, bits: flipped } => {
             Damage { share: chance.as_f64(), bits: f64::from(flipped).min(bits) }
         }
+        Flips::Bytes { chance, bytes } => {
+            // Of the 255 patterns of flips in a byte each bit is in 128.
+            let bits = f64::from(bytes).min(bits / 8.0) * 8.0 * 128.0 / 255.0;
+            Damage { share: chance.as_f64(), bits }
+        }
         Flips::Rate(rate) => {
             // 1 − (1 − rate)^bits, without loss of digits.
             let share = -libm::expm1(bits * libm::log1p(-rate.as_f64()));
@@ -37,7 +42,7 @@ pub(super) fn numbers(setting: &Corrupt, traffic: &Traffic) -> Value {
 /// Says in a few words how often it flips bits.
 pub(super) fn brief(setting: &Corrupt) -> String {
     match setting.flips {
-        Flips::Bits { chance, .. } => fine_percent(chance.as_f64()),
+        Flips::Bits { chance, .. } | Flips::Bytes { chance, .. } => fine_percent(chance.as_f64()),
         Flips::Rate(rate) => format!("{} of bits", fine_percent(rate.as_f64())),
     }
 }

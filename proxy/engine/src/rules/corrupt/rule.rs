@@ -31,7 +31,10 @@ impl InstantRule for CorruptRule {
         }
         let draw = self.source.draw(packet);
         let bits = match self.setting.flips {
-            Flips::Bits { chance, .. } if !draw.hits(chance) => return Verdict::Pass,
+            Flips::Bits { chance, .. } | Flips::Bytes { chance, .. } if !draw.hits(chance) => {
+                return Verdict::Pass;
+            }
+            Flips::Bytes { bytes, .. } => bits_of_bytes(draw.more(), u64::from(bytes), &range),
             Flips::Bits { bits, .. } => distinct_bits(draw.more(), u64::from(bits), &range),
             Flips::Rate(rate) => each_bit(draw.more(), rate, &range),
         };
@@ -57,6 +60,18 @@ fn distinct_bits(stream: DrawStream, count: u64, range: &Range<u64>) -> Vec<u64>
         chosen.push(if chosen.contains(&bit) { range.start + last } else { bit });
     }
     chosen
+}
+
+/// Chooses `count` distinct bytes of `range`, which is of whole bytes, and of each the bits that
+/// make another value of it.
+fn bits_of_bytes(stream: DrawStream, count: u64, range: &Range<u64>) -> Vec<u64> {
+    let bytes = distinct_bits(stream, count, &(range.start / 8..range.end / 8));
+    let bits_of = |byte: u64| {
+        // Any pattern but none, from a draw of which the choice of bytes made no use.
+        let pattern = 1 + below(stream.draw(byte, 1, 0).first(), 255);
+        (0..8).filter(move |bit| pattern >> bit & 1 == 1).map(move |bit| byte * 8 + bit)
+    };
+    bytes.into_iter().flat_map(bits_of).collect()
 }
 
 /// Chooses each bit of `range` with probability `rate`, by drawing the gaps between chosen bits,
@@ -146,6 +161,28 @@ mod tests {
             damaged(flips, Some(70..80), 60, 50).iter().all(Vec::is_empty),
             "the range is behind the end"
         );
+    }
+
+    #[test]
+    fn bytes_get_another_value_each_alike() {
+        let flips = Flips::Bytes { chance: Probability::ALWAYS, bytes: 1 };
+        let (mut places, mut values) = ([0u32; 51], [0u32; 256]);
+        for hit in damaged(flips, Some(0..51), 1200, 51_000) {
+            let place = hit[0] / 8;
+            assert!(hit.iter().all(|bit| bit / 8 == place), "one byte: {hit:?}");
+            places[place as usize] += 1;
+            values[hit.iter().fold(0, |value, bit| value | 1 << (bit % 8))] += 1;
+        }
+        // 1000 each, sd 31, and 200 each, sd 14; five of them.
+        assert!(places.iter().all(|count| (845..=1155).contains(count)), "{places:?}");
+        assert!(values[1..].iter().all(|count| (130..=270).contains(count)), "{values:?}");
+        assert_eq!(values[0], 0, "it stayed what it was");
+        let flips = Flips::Bytes { chance: Probability::ALWAYS, bytes: 5 };
+        for hit in damaged(flips, None, 9, 200) {
+            let mut bytes: Vec<u64> = hit.iter().map(|bit| bit / 8).collect();
+            bytes.dedup();
+            assert_eq!(bytes.len(), 5);
+        }
     }
 
     #[test]

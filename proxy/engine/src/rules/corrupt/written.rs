@@ -19,6 +19,9 @@ pub(crate) struct RawCorrupt {
     /// How many distinct bits are flipped in a packet that is hit; 1 unless stated.
     #[schemars(range(min = 1, max = 256))]
     bits: Option<u32>,
+    /// How many distinct bytes get another value in a packet that is hit, instead of bits.
+    #[schemars(range(min = 1, max = 256))]
+    bytes: Option<u32>,
     /// Flip each bit on its own, with this probability.
     bit_error_rate: Option<Probability>,
     /// The part of the payload that may be hit; all of it unless stated.
@@ -50,11 +53,30 @@ pub(super) fn read(place: &str, raw: RawCorrupt) -> Result<Corrupt, SettingError
             "a bit_error_rate draws how many; leave bits out",
         ));
     }
+    if let Some(bytes) = raw.bytes {
+        let problem = match (raw.bits.is_some(), raw.bit_error_rate.is_some()) {
+            (_, true) => "a bit_error_rate draws how many bits; leave bytes out".to_owned(),
+            (true, _) => "a packet that is hit has bits flipped or bytes replaced; leave one of \
+                          both out"
+                .to_owned(),
+            _ if !(1..=BITS_MAX).contains(&bytes) => {
+                format!("{bytes} is out of bounds; write 1 to {BITS_MAX}")
+            }
+            _ => String::new(),
+        };
+        if !problem.is_empty() {
+            return Err(SettingError::new(within(place, "bytes"), problem));
+        }
+    }
+    let of_chance = |chance| match raw.bytes {
+        Some(bytes) => Flips::Bytes { chance, bytes },
+        None => Flips::Bits { chance, bits },
+    };
     let flips = exactly_one(
         place,
         "corrupt",
         [
-            ("chance", raw.chance.map(|chance| Flips::Bits { chance, bits })),
+            ("chance", raw.chance.map(of_chance)),
             ("bit_error_rate", raw.bit_error_rate.map(Flips::Rate)),
         ],
     )?;
@@ -79,6 +101,9 @@ pub(super) fn write(corrupt: &Corrupt) -> Fields {
             BITS_DEFAULT,
             Into::into,
         ),
+        Flips::Bytes { chance, bytes } => {
+            Fields::default().with("chance", share(chance)).with("bytes", bytes)
+        }
         Flips::Rate(rate) => Fields::default().with("bit_error_rate", share(rate)),
     };
     let range = corrupt.range.as_ref().map(|range| {

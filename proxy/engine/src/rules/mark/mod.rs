@@ -66,6 +66,10 @@ impl RuleSetting for Mark {
         promise::words(self, traffic)
     }
 
+    fn warnings(&self, traffic: &Traffic) -> Vec<String> {
+        promise::warning(self, traffic).into_iter().collect()
+    }
+
     fn decision(&self) -> Option<Decision> {
         self.chosen.decision()
     }

@@ -33,6 +33,14 @@ pub(super) fn words(setting: &Mark, traffic: &Traffic) -> String {
     format!("marks {amount} (CE), and loses those of them whose sender takes no marks (Not-ECT)")
 }
 
+pub(super) fn warning(setting: &Mark, traffic: &Traffic) -> Option<String> {
+    let is_idle = setting.chosen.promise(traffic).is_idle;
+    (!is_idle).then(|| {
+        let amount = amount(&setting.chosen, traffic);
+        format!("on a TCP route nothing takes marks: there what it chooses is lost, {amount}")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

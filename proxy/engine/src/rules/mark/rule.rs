@@ -43,6 +43,20 @@ mod tests {
     use crate::stage::{Output, Stage};
     use jostle_common::time::Instant;
 
+    #[test]
+    fn it_may_look_at_one_kind_of_senders_alone() {
+        let rule = r#"{ "rule": "mark", "chance": "100%", "match": { "ecn": ["ect1", "ce"] } }"#;
+        let profile = Profile::from_json(&format!(r#"{{ "up": [ {rule} ] }}"#)).unwrap();
+        let [mut link, _] = Link::both(&profile, 5, "test");
+        let said = Ecn::ALL.map(|ecn| {
+            let body = crate::packet::Body::Data(bytes::Bytes::from_static(b"x"));
+            link.handle(Packet { ecn, ..Packet::new(1, Instant::START, body) });
+            let Some(Output::Deliver(packet)) = link.poll(Instant::START) else { panic!("{ecn}") };
+            packet.ecn
+        });
+        assert_eq!(said, [Ecn::NotEct, Ecn::Ce, Ecn::Ect0, Ecn::Ce]);
+    }
+
     /// RFC 3168, section 5: CE may be set on ECT(0) and ECT(1) alike, stays where it is, and what
     /// is not ECN-capable is dropped. Whatever becomes of them, the packets are those that `drop`
     /// would lose.

@@ -504,7 +504,9 @@ impl Stage for RateStage {
             return self.begin(packet);
         }
         let bytes = self.waiting.bytes(&packet);
-        if !packet.is_mark() && !self.waits && self.is_full(self.amount(), bytes, packet.at) {
+        // Nobody asks cross traffic to wait.
+        let may_drop = !self.waits || packet.is_cross();
+        if !packet.is_mark() && may_drop && self.is_full(self.amount(), bytes, packet.at) {
             return self.overflow(packet);
         }
         self.admit(packet);

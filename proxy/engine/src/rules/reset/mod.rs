@@ -7,6 +7,7 @@ mod written;
 
 use super::promise::{Loss, Promise};
 use super::setting::RuleSyntax;
+use super::shorthand::Shorthand;
 use super::stream::{StreamRule, StreamSetting, StreamSetup};
 use super::written::{Fields, ReadFile};
 use jostle_common::setting::SettingError;
@@ -25,6 +26,7 @@ impl RuleSyntax for Reset {
 
     const NAME: &'static str = "reset";
     const EXAMPLE: &'static str = r#""after": "100ms""#;
+    const SHORTHANDS: &'static [&'static str] = &["reset"];
 
     fn read(_: &str, raw: Self::Raw, _: ReadFile<'_>) -> Result<Self, SettingError> {
         Ok(written::read(&raw))
@@ -32,6 +34,10 @@ impl RuleSyntax for Reset {
 
     fn write(&self) -> Fields {
         written::write(self)
+    }
+
+    fn from_shorthand(shorthand: &Shorthand) -> Result<Option<Self>, SettingError> {
+        Ok(shorthand.reset.map(|after| Self { after: after.0 }))
     }
 }
 

@@ -1,17 +1,21 @@
 //! The packets that a rule looks at: the fields that every rule may have besides its own.
 
 mod age;
+mod ecn;
 mod flow;
 mod hosts;
 mod written;
 
 pub use age::AgeMatch;
+pub use ecn::EcnMatch;
 pub use flow::FlowMatch;
 pub use hosts::HostMatch;
+use written::read_pairs;
 pub(crate) use written::{RawSelection, write};
 
 use crate::flow::FlowFacts;
 use bytes::Bytes;
+use jostle_common::setting::SettingError;
 use jostle_common::units::Probability;
 use std::ops::RangeInclusive;
 
@@ -51,6 +55,8 @@ pub struct Match {
     pub number: RangeInclusive<u64>,
     /// The bytes that stand in its payload.
     pub bytes: Option<MatchBytes>,
+    /// What its IP header says of congestion; `None`: anything.
+    pub ecn: Option<EcnMatch>,
     /// The flows or connections of which it is, by their numbers; `None`: any.
     pub flow: Option<FlowMatch>,
     /// The clients of which it is, or to which it goes; `None`: any.
@@ -68,6 +74,7 @@ impl Default for Match {
             size: 0..=u32::MAX,
             number: 1..=u64::MAX,
             bytes: None,
+            ecn: None,
             flow: None,
             client: None,
             target: None,
@@ -111,11 +118,28 @@ impl Selection {
 }
 
 impl Match {
+    /// Reads what the option `name` of a command line chooses: pairs such as `client=127.0.0.2`,
+    /// `flow=3-5` or `age=2s..`, which all have to hold.
+    ///
+    /// ```
+    /// use jostle_engine::rules::{FlowMatch, Match};
+    /// let third = Match::from_pairs("--only", &["flow=3".to_owned()])?;
+    /// assert_eq!(third, Match { flow: Some(FlowMatch::one(3)), ..Match::default() });
+    /// # Ok::<(), jostle_common::setting::SettingError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a pair says something impossible, or a key is there twice; the place is the option.
+    pub fn from_pairs(name: &str, pairs: &[String]) -> Result<Self, SettingError> {
+        read_pairs(name, pairs)
+    }
+
     /// Returns true if it asks for nothing but flows and their age, so that it can be heeded
     /// without packets.
     pub fn is_of_flows_alone(&self) -> bool {
-        let Self { size, number, bytes, flow: _, client: _, target: _, age: _ } = self;
-        *size == (0..=u32::MAX) && *number == (1..=u64::MAX) && bytes.is_none()
+        let Self { size, number, bytes, ecn, flow: _, client: _, target: _, age: _ } = self;
+        let of_any_size = *size == (0..=u32::MAX) && *number == (1..=u64::MAX);
+        of_any_size && bytes.is_none() && ecn.is_none()
     }
 
     /// Returns what it says of flows.

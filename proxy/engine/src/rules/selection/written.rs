@@ -2,12 +2,13 @@
 //! `enabled`.
 
 use super::age::RawAge;
+use super::ecn::RawEcn;
 use super::flow::RawFlows;
 use super::hosts::RawHosts;
-use super::{FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
+use super::{EcnMatch, FlowMatch, HostMatch, Match, MatchBytes, Per, Selection};
 use crate::rules::written::{Fields, share, text};
 use bytes::Bytes;
-use jostle_common::setting::{Object, SettingError, decode, within};
+use jostle_common::setting::{Object, SettingError, decode, one_of, within};
 use jostle_common::units::{ByteSize, Probability};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -54,6 +55,8 @@ struct RawMatch {
     after: Option<u64>,
     /// What stands in its payload.
     bytes: Option<Object<RawBytes>>,
+    /// What its IP header says of congestion: not-ect, ect0, ect1 or ce, or a list of them.
+    ecn: Option<RawEcn>,
     /// Of which flow or connection it is, by the order in which they opened.
     flow: Option<RawFlows>,
     /// Of whose flow or connection it is: addresses and networks of clients.
@@ -121,6 +124,50 @@ impl RawSelection {
     }
 }
 
+/// The keys of a choice on a command line: those whose values are lists, and those whose values are
+/// one text or number.
+const LISTS: [&str; 3] = ["client", "target", "flow"];
+const TEXTS: [&str; 1] = ["age"];
+const NUMBERS: [&str; 2] = ["first", "after"];
+
+/// Reads what the option `name` of a command line chooses: pairs such as `client=127.0.0.2`, which
+/// all have to hold; values with commas between are alternatives.
+pub(crate) fn read_pairs(name: &str, pairs: &[String]) -> Result<Match, SettingError> {
+    let refuse = |problem| SettingError::new(name, problem);
+    let keys = LISTS.into_iter().chain(TEXTS).chain(NUMBERS);
+    let mut fields = Map::new();
+    for pair in pairs {
+        let Some((key, value)) =
+            pair.split_once('=').map(|(key, value)| (key.trim(), value.trim()))
+        else {
+            return Err(refuse(format!("\"{pair}\" has no value; write client=127.0.0.2, say")));
+        };
+        let value: Value = match key {
+            key if LISTS.contains(&key) => value.split(',').map(str::trim).collect(),
+            key if TEXTS.contains(&key) => value.into(),
+            key if NUMBERS.contains(&key) => {
+                value.parse::<u64>().map(Value::from).map_err(|_| {
+                    refuse(format!("{key}: \"{value}\" is no number; write {key}=10, say"))
+                })?
+            }
+            _ => {
+                let keys = one_of(&keys.collect::<Vec<_>>());
+                return Err(refuse(format!("there is no \"{key}\" to choose by; write {keys}")));
+            }
+        };
+        if fields.insert(key.to_owned(), value).is_some() {
+            let problem = format!(
+                "{key} is here twice, and all that is given has to hold; write alternatives once, \
+                 with commas between"
+            );
+            return Err(refuse(problem));
+        }
+    }
+    matching("", Value::Object(fields)).map_err(|error| {
+        refuse(if error.place.is_empty() { error.problem } else { error.to_string() })
+    })
+}
+
 fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
     const PACKETS_ONLY: [&str; 3] = ["protocol", "port", "address"];
     if let Some(field) = PACKETS_ONLY.into_iter().find(|field| value.get(field).is_some()) {
@@ -129,14 +176,15 @@ fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
         return Err(SettingError::new(within(place, field), problem));
     }
     let raw: RawMatch = decode(place, value)?;
-    let RawMatch { size, first, after, bytes, flow, client, target, age } = &raw;
-    let of_packets = size.is_some() || first.is_some() || after.is_some() || bytes.is_some();
+    let RawMatch { size, first, after, bytes, ecn, flow, client, target, age } = &raw;
+    let of_numbers = first.is_some() || after.is_some();
+    let of_packets = size.is_some() || of_numbers || bytes.is_some() || ecn.is_some();
     let of_flows = flow.is_some() || client.is_some() || target.is_some() || age.is_some();
     if !of_packets && !of_flows {
         return Err(SettingError::new(
             place,
             "it says nothing about a packet; write \"size\", \"first\", \"after\", \"bytes\", \
-             \"flow\", \"client\", \"target\" or \"age\", or leave it out",
+             \"ecn\", \"flow\", \"client\", \"target\" or \"age\", or leave it out",
         ));
     }
     let size = raw
@@ -167,6 +215,7 @@ fn matching(place: &str, value: Value) -> Result<Match, SettingError> {
             .bytes
             .map(|Object(raw)| self::bytes(&within(place, "bytes"), raw))
             .transpose()?,
+        ecn: raw.ecn.map(|ecn| ecn.read(&within(place, "ecn"))).transpose()?,
         flow: raw.flow.map(|flows| flows.read()).transpose().map_err(refuse("flow"))?,
         client: raw.client.map(|one| one.clients(&within(place, "client"))).transpose()?,
         target: raw.target.map(|one| one.targets(&within(place, "target"))).transpose()?,
@@ -249,6 +298,7 @@ fn written_match(matching: &Match) -> Fields {
         .unless("after", after, 0, Into::into)
         .unless("first", first, u64::MAX, Into::into)
         .with_some("bytes", matching.bytes.as_ref().map(written_bytes))
+        .with_some("ecn", matching.ecn.as_ref().map(EcnMatch::written))
         .with_some("flow", matching.flow.as_ref().map(FlowMatch::written))
         .with_some("client", matching.client.as_ref().map(HostMatch::written))
         .with_some("target", matching.target.as_ref().map(HostMatch::written))

@@ -7,6 +7,7 @@ mod written;
 
 use super::promise::{Loss, Promise};
 use super::setting::RuleSyntax;
+use super::shorthand::Shorthand;
 use super::stream::{StreamRule, StreamSetting, StreamSetup};
 use super::written::{Fields, ReadFile};
 use jostle_common::setting::SettingError;
@@ -27,6 +28,7 @@ impl RuleSyntax for Stall {
 
     const NAME: &'static str = "stall";
     const EXAMPLE: &'static str = r#""after": "10KiB", "close": "5s""#;
+    const SHORTHANDS: &'static [&'static str] = &["stall"];
 
     fn read(_: &str, raw: Self::Raw, _: ReadFile<'_>) -> Result<Self, SettingError> {
         Ok(written::read(&raw))
@@ -34,6 +36,10 @@ impl RuleSyntax for Stall {
 
     fn write(&self) -> Fields {
         written::write(self)
+    }
+
+    fn from_shorthand(shorthand: &Shorthand) -> Result<Option<Self>, SettingError> {
+        Ok(shorthand.stall.map(|after| Self { after: after.bytes(), close: None }))
     }
 }
 

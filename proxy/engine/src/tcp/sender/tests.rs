@@ -13,17 +13,25 @@ const MS: u64 = 1_000_000;
 struct Bench {
     sender: Sender,
     now: Instant,
+    /// What acknowledgements say of marks.
+    congested: bool,
+    marked: u64,
 }
 
 impl Bench {
     /// Creates a Reno sender after a handshake of `rtt` milliseconds, with so many segments to
     /// send.
     fn new(rtt: u64, segments: u64) -> Self {
-        let mut sender = Sender::new(CongestionControl::Reno);
+        Self::of(CongestionControl::Reno, rtt, segments)
+    }
+
+    /// Creates a sender under another control.
+    fn of(control: CongestionControl, rtt: u64, segments: u64) -> Self {
+        let mut sender = Sender::new(control);
         let now = Instant::from_millis(rtt);
         sender.start(now, Some(rtt * MS), 0);
         sender.write(segments * u64::from(PAYLOAD_MAX));
-        Self { sender, now }
+        Self { sender, now, congested: false, marked: 0 }
     }
 
     /// Sends what may be sent; returns the numbers of the segments.
@@ -44,7 +52,9 @@ impl Bench {
         let size = u64::from(PAYLOAD_MAX);
         let mut reported = Blocks::default();
         blocks.iter().for_each(|block| reported.push(block.start * size..block.end * size));
-        self.sender.handle_ack(self.now, &Ack { next: next * size, blocks: reported, echo });
+        let (congested, marked) = (self.congested, self.marked);
+        let ack = Ack { next: next * size, blocks: reported, echo, congested, marked };
+        self.sender.handle_ack(self.now, &ack);
         self.send()
     }
 
@@ -87,7 +97,8 @@ fn the_last_segment_carries_the_end() {
     assert_eq!((first.payload, first.fin, first.end()), (1448, false, 1448));
     assert_eq!((last.start, last.payload, last.fin, last.end()), (1448, 552, true, 2001));
     assert_eq!(sender.poll(Instant::START), None);
-    let ack = |next| Ack { next, blocks: Blocks::default(), echo: Instant::START };
+    let (blocks, echo) = (Blocks::default(), Instant::START);
+    let ack = |next| Ack { next, blocks: blocks.clone(), echo, congested: false, marked: 0 };
     sender.handle_ack(Instant::START, &ack(2000));
     assert!(!sender.is_done() && sender.sent() == 2000);
     sender.handle_ack(Instant::START, &ack(2001));
