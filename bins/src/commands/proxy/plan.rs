@@ -9,7 +9,9 @@ use jostle_console::exit::Usage;
 use jostle_console::files;
 use jostle_console::terminal::{escaped, note};
 use jostle_engine::profile::Profile;
-use jostle_engine::route::{Configuration, Destination, Forward, Route, TcpMode, parse_route};
+use jostle_engine::route::{
+    Configuration, Destination, Forward, Listening, Route, TcpMode, parse_route,
+};
 use jostle_proxy::Settings;
 use jostle_study::profiles::{self, ProfileFiles};
 use jostle_study::weather::ChosenWeather;
@@ -169,6 +171,7 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
             tcp,
             follow: args.follow && scheme.forward().is_none(),
             idle: args.idle.map(|Span(idle)| idle),
+            listening: Listening::default(),
         };
         route.check_rules().map_err(Usage::error)?;
         routes.push(route);

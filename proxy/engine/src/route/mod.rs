@@ -3,6 +3,7 @@
 mod destination;
 mod from_toxiproxy;
 pub mod go_json;
+mod listening;
 mod raw;
 mod services;
 mod toxics;
@@ -17,6 +18,7 @@ pub use raw::{
     schema,
 };
 
+pub use listening::Listening;
 pub use services::service_port;
 pub use toxics::{
     ListedToxic, Toxic, ToxicError, ToxicKind, ToxicStream, add_toxic, is_toxic_name_taken,
@@ -61,6 +63,8 @@ pub struct Route {
     /// After which silence a UDP flow is forgotten, 120 s when `None`, and a TCP connection torn
     /// down, never when `None`.
     pub idle: Option<Duration>,
+    /// How clients that connect over TCP are treated.
+    pub listening: Listening,
 }
 
 impl Route {

@@ -1,5 +1,6 @@
 //! Routes as a configuration file has them: the way back from valid ones to what is read.
 
+use super::listening::OPEN;
 use super::{
     Configuration, CongestionControl, Destination, Forward, Route, TcpMode, Toxic, Unit,
     profile_of_toxics, toxics_of_profile,
@@ -77,6 +78,12 @@ impl Route {
         }
         if let Some(idle) = self.idle {
             put("idle", Span(idle).to_string().into());
+        }
+        if self.listening.with_upstream {
+            put("open", OPEN[1].into());
+        }
+        if let Some(accept) = self.listening.accept {
+            put("accept", Span(accept).to_string().into());
         }
         Value::Object(fields)
     }

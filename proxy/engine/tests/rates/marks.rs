@@ -126,7 +126,7 @@ fn windows_under_random_marks_are_those_of_the_formulas() {
     for (seed, probability) in [(1, 0.001), (2, 0.002), (3, 0.005)] {
         // Halved once in 1/p segments, and one more a round trip: √(3/(2p)) (RFC 3649 §3); CUBIC is
         // made to do the same at such a round trip (RFC 9438 §4.3).
-        let reno = f64::sqrt(1.5 / probability);
+        let reno = (1.5_f64 / probability).sqrt();
         for control in [RenoEcn, CubicEcn] {
             let found = window(control, probability, seed);
             eprintln!("{control:?}, marks of {probability}: a window of {found:.1} segments");
