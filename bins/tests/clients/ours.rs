@@ -25,9 +25,9 @@ fn ping_goes_by_udp_and_a_file_by_tcp() {
     let server = reflector.address.to_string();
     let told = client(&["ping", &server, "--socks5", &proxy, "--count", "20", "--json"]);
     let summary: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
-    assert_eq!((&summary["received"], &summary["lost"]), (&20.into(), &0.into()), "{summary}");
-    let least = summary["rtt_ms"]["min"].as_f64().or_else(|| summary["min_ms"].as_f64());
-    assert!(least.is_none_or(|least| least >= 6.0), "3 ms either way: {summary}");
+    // What the rules lose is asked for again.
+    assert_eq!(summary["answered"], 20, "{summary}");
+    assert!(summary["rtt_ms"]["min"].as_f64().unwrap() >= 6.0, "3 ms either way: {summary}");
 
     let got = folder.path().join("got");
     let url = format!("http://{}/body", site.address);

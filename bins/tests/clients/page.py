@@ -3,7 +3,7 @@
 page.py CHROMIUM URL FOLDER [OPTION…] loads the page of `make(FOLDER)` from a URL with further options of Chromium, compares what the
 browser got with the files, and prints what was seen as JSON.
 """
-import base64, json, os, random, sys, tempfile, time
+import base64, json, os, random, shutil, sys, tempfile, time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Nothing is left in the folder of the tests.
@@ -33,7 +33,16 @@ def make(folder):
 
 def load(chromium, url, folder, options):
     """Loads it; returns how many resources came, which differ, and the milliseconds from the request to the load event."""
-    with tempfile.TemporaryDirectory() as profile, Chromium(chromium, profile, *options) as page:
+    profile = tempfile.mkdtemp()
+    try:
+        return seen_by(chromium, profile, url, folder, options)
+    finally:
+        # Some process of the browser may still be writing there.
+        shutil.rmtree(profile, ignore_errors=True)
+
+
+def seen_by(chromium, profile, url, folder, options):
+    with Chromium(chromium, profile, *options) as page:
         page.call("Network.enable")
         page.call("Page.navigate", url=url)
         until = time.monotonic() + PATIENCE

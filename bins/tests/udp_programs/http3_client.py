@@ -49,4 +49,5 @@ async def main():
         print(client.status, len(client.body), hashlib.sha256(client.body).hexdigest(), flush=True)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

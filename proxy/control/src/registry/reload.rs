@@ -18,8 +18,8 @@ use std::time::Duration;
 /// How often a plan is made anew because the table changed while its names were looked up.
 const PLANS_MAX: usize = 5;
 
-/// How often an address that is still taken is tried for again when a step is undone, or when a
-/// route has stepped aside.
+/// How often an address that is still taken is tried for again when a step is undone, or when
+/// another route has just left it.
 const UNDO_TRIES: u32 = 200;
 
 /// The time between.
@@ -177,8 +177,7 @@ impl Table<'_> {
         done: &mut Vec<Done>,
         drain: Duration,
     ) -> Result<(), OrderError> {
-        // An address that was left by stepping aside may be taken for a few turns of the loop yet.
-        let mut tries = 0..0;
+        let mut tries = 0..UNDO_TRIES;
         while !coming.is_empty() {
             let (before, mut refused) = (coming.len(), None);
             for one in std::mem::take(&mut coming) {
@@ -192,10 +191,17 @@ impl Table<'_> {
                 }
             }
             let Some(refused) = refused.filter(|_| coming.len() == before) else {
-                tries = 0..0;
+                tries = 0..UNDO_TRIES;
                 continue;
             };
-            if tries.next().is_some() {
+            // What a route has left may be taken for a few turns of the loop yet.
+            let is_left = |one: &Prepared| {
+                let wanted = one.route.as_ref().map(|route| route.route().listen.port);
+                done.iter()
+                    .filter_map(|did| did.before.as_ref()?.0.bound)
+                    .any(|bound| wanted == Some(bound.port()))
+            };
+            if coming.iter().any(is_left) && tries.next().is_some() {
                 std::thread::park_timeout(UNDO_PAUSE);
                 continue;
             }
