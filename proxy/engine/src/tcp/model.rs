@@ -393,7 +393,7 @@ impl Model {
             self.links.iter_mut().for_each(|link| link.begin(self.clock));
             let ecn = match &body {
                 Body::Segment(segment) => segment.ecn(),
-                Body::Data(_) | Body::End | Body::Reset => Ecn::NotEct,
+                Body::Data(_) | Body::Cross(_) | Body::End | Body::Reset => Ecn::NotEct,
             };
             let packet = Packet { ecn, ..Packet::new(flow, self.clock, body) };
             let link = &mut self.links[direction.index()];
