@@ -59,10 +59,14 @@ use stopping::Stopper;
   jostle proxy http-proxy://127.0.0.1:8080 --allow 'example.org,*.example.org:443' --drop 1%
   jostle proxy both://127.0.0.1:15201=127.0.0.1:5201 --seed 7 --for 30s --events fates.jsonl
   jostle proxy tcp://127.0.0.1:9100=127.0.0.1:9000 --tcp raw --unit line --drop 10%
+  jostle proxy tcp://127.0.0.1:9100=127.0.0.1:9000 --reset 0s --only flow=3
   jostle proxy --config configs/proxies/example.json
   jostle proxy --api
   jostle proxy udp://127.0.0.1:5353=127.0.0.1:53 --panel --open
   jostle proxy tcp://127.0.0.1:8080=127.0.0.1:80 --rate 1Mbit/s -- curl -s http://127.0.0.1:8080/
+
+A client's connect succeeds at once, as the system answers it: rules act on what follows. In a file
+of --config, \"open\": \"with upstream\" and \"accept\": \"5s\" change what it sees.
 
 While it runs, the space bar or SIGUSR1 switches all rules off and on again, and SIGHUP reads the
 file of --config again; Ctrl-C ends it: it listens no more and finishes what is open (--drain); a second Ctrl-C ends it at once. With -- CMD

@@ -1,5 +1,6 @@
 //! Programs that people use, brought behind jostle as `docs/clients.md` says: browsers, git, ssh,
 //! curl and databases. What they fetched is compared byte by byte.
+#![allow(clippy::print_stderr, reason = "it says what it skips")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 #[path = "../proxy_support/mod.rs"]

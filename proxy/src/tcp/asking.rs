@@ -296,7 +296,7 @@ impl TcpRelay {
         let number = connection.id;
         let Some(Request { target, .. }) = connection.request.as_deref() else { return };
         let allowed = self.askings.forward.as_ref().map(|forward| &forward.allowed);
-        if !allowed.is_some_and(|allowed| allowed.judge(target).is_ok()) {
+        if allowed.is_none_or(|allowed| allowed.judge(target).is_err()) {
             self.counts.not_allowed += 1;
             return self.deny(index, Failure::NotAllowed, turn);
         }
