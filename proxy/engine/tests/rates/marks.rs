@@ -94,7 +94,8 @@ fn a_marked_bottleneck_has_nothing_sent_again() {
         (r#""pie""#, CubicEcn, 0.9),
         (r#""dualpi2""#, CubicEcn, 0.9),
         (r#""dualpi2""#, Prague, 0.85),
-        (r#"{ "codel": { "ce_threshold": "1ms" } }"#, Dctcp, 0.85),
+        // A seventh of what is under way at 40 ms is enough for DCTCP to fill the line.
+        (r#"{ "codel": { "ce_threshold": "6ms", "target": "100ms" } }"#, Dctcp, 0.95),
     ] {
         let seen = run(&bottleneck(discipline), 1, &[control; 2], 5, 25);
         let Counters { retransmissions, timeouts, mark_reductions, .. } = seen.counters;
@@ -122,12 +123,13 @@ fn window(control: CongestionControl, probability: f64, seed: u64) -> f64 {
 #[test]
 fn windows_under_random_marks_are_those_of_the_formulas() {
     use CongestionControl::{CubicEcn, Dctcp, Prague, RenoEcn};
-    for (seed, probability) in [(1, 0.001), (2, 0.005), (3, 0.02)] {
+    for (seed, probability) in [(1, 0.001), (2, 0.002), (3, 0.005)] {
         // Halved once in 1/p segments, and one more a round trip: √(3/(2p)) (RFC 3649 §3); CUBIC is
         // made to do the same at such a round trip (RFC 9438 §4.3).
         let reno = (1.5_f64 / probability).sqrt();
         for control in [RenoEcn, CubicEcn] {
             let found = window(control, probability, seed);
+            eprintln!("{control:?}, marks of {probability}: a window of {found:.1} segments");
             assert!((found / reno - 1.0).abs() < 0.2, "{control:?} {probability}: {found}, {reno}");
         }
     }
@@ -137,6 +139,7 @@ fn windows_under_random_marks_are_those_of_the_formulas() {
         let dctcp = (1.0 + 3f64.sqrt()) / probability;
         for control in [Dctcp, Prague] {
             let found = window(control, probability, seed);
+            eprintln!("{control:?}, marks of {probability}: a window of {found:.1} segments");
             assert!(
                 (found / dctcp - 1.0).abs() < 0.15,
                 "{control:?} {probability}: {found}, {dctcp}"
