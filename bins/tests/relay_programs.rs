@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 
+#[path = "relay_programs/forward.rs"]
+mod forward;
 mod proxy_support;
 
 use bytes::Bytes;

@@ -201,7 +201,7 @@ fn read_hosts(text: &str, written: &str) -> Result<Hosts, String> {
 /// Reads an address; one with a dot behind it is still that address.
 fn address(text: &str) -> Option<IpAddr> {
     let plain = text.strip_suffix('.').and_then(|text| text.parse::<Ipv4Addr>().ok());
-    text.parse().ok().or(plain.map(IpAddr::V4))
+    text.parse().ok().or_else(|| plain.map(IpAddr::V4))
 }
 
 /// Returns a name in lower case and without a dot at its end; `None` if it is none, or numbers that

@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Connections that may wait to be accepted; the system's maximum (net.core.somaxconn, usually
 /// 4096) caps it.
-const BACKLOG: i32 = 65_535;
+pub(crate) const BACKLOG: i32 = 65_535;
 
 /// Times that a port is picked anew when another socket of the same route cannot have it.
 const PORT_ATTEMPTS: usize = 64;
@@ -209,6 +209,17 @@ pub(crate) fn keep_urgent_bytes(socket: &Socket) -> io::Result<()> {
     socket.set_out_of_band_inline(true)
 }
 
+/// Lets the system pick a port, which belongs to the socket that is returned with it: another that
+/// reuses addresses can be bound there too as long as neither listens.
+fn pick_port(address: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    let address = socket.local_addr()?.as_socket().expect("an IP socket has an IP address");
+    Ok((socket, address))
+}
+
 fn open_one(transport: Transport, address: SocketAddr, portable: bool) -> io::Result<Opened> {
     let kind = match transport {
         Transport::Udp => Type::DGRAM,
@@ -233,6 +244,14 @@ fn open_one(transport: Transport, address: SocketAddr, portable: bool) -> io::Re
             if !portable && let Err(error) = note_hops(&socket) {
                 log::debug!("TCP_SAVE_SYN: {error}");
             }
+            // A port that the system picked for a socket is lost to it once it stops to listen; one
+            // that it asked for stays.
+            let picked = if cfg!(target_os = "linux") && address.port() == 0 {
+                Some(pick_port(address)?)
+            } else {
+                None
+            };
+            let address = picked.as_ref().map_or(address, |(_, address)| *address);
             socket.bind(&address.into())?;
             socket.listen(BACKLOG)?;
         }

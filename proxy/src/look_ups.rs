@@ -165,8 +165,7 @@ mod tests {
         let mut poll = mio::Poll::new().unwrap();
         let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).unwrap());
         let mut names = LookUps::new(waker);
-        let mut ask =
-            |names: &mut LookUps, relay, now| names.look_up("no.such.invalid", relay, now);
+        let ask = |names: &mut LookUps, relay, now| names.look_up("no.such.invalid", relay, now);
         assert_eq!(ask(&mut names, RELAY, at(0)), LookedUp::Awaited);
         assert_eq!(ask(&mut names, RELAY, at(1)), LookedUp::Awaited);
         assert_eq!(ask(&mut names, OTHER, at(2)), LookedUp::Awaited);

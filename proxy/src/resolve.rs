@@ -136,6 +136,11 @@ impl Upstream {
         self.addresses.is_empty() && self.is_name && (self.waits || !self.answered)
     }
 
+    /// Returns the addresses that are known of it.
+    pub(crate) fn known(&self) -> Vec<SocketAddr> {
+        self.addresses.clone()
+    }
+
     /// Returns the addresses to try in order: those of the client's own family first, as
     /// `localhost` has one of each.
     pub(crate) fn addresses(&self, client: SocketAddr) -> Vec<SocketAddr> {

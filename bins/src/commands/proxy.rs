@@ -55,14 +55,18 @@ use stopping::Stopper;
 #[command(after_help = "Examples:
   jostle proxy udp://127.0.0.1:5353=127.0.0.1:53 --drop 5% --delay 40ms
   jostle proxy tcp://localhost:8080=example.org:80 --profile coffee-shop-wifi
-  jostle proxy socks5://127.0.0.1:1080 --profile lte-driving
-  jostle proxy http-proxy://127.0.0.1:8080 --allow 'example.org,*.example.org:443' --loss 1%
+  jostle proxy socks5://127.0.0.1:1080 --profile webpagetest-lte
+  jostle proxy http-proxy://127.0.0.1:8080 --allow 'example.org,*.example.org:443' --drop 1%
   jostle proxy both://127.0.0.1:15201=127.0.0.1:5201 --seed 7 --for 30s --events fates.jsonl
   jostle proxy tcp://127.0.0.1:9100=127.0.0.1:9000 --tcp raw --unit line --drop 10%
+  jostle proxy tcp://127.0.0.1:9100=127.0.0.1:9000 --reset 0s --only flow=3
   jostle proxy --config configs/proxies/example.json
   jostle proxy --api
   jostle proxy udp://127.0.0.1:5353=127.0.0.1:53 --panel --open
   jostle proxy tcp://127.0.0.1:8080=127.0.0.1:80 --rate 1Mbit/s -- curl -s http://127.0.0.1:8080/
+
+A client's connect succeeds at once, as the system answers it: rules act on what follows. In a file
+of --config, \"open\": \"with upstream\" and \"accept\": \"5s\" change what it sees.
 
 While it runs, the space bar or SIGUSR1 switches all rules off and on again, and SIGHUP reads the
 file of --config again; Ctrl-C ends it: it listens no more and finishes what is open (--drain); a second Ctrl-C ends it at once. With -- CMD
@@ -121,8 +125,8 @@ pub struct ProxyArgs {
     /// Print objects, one per line, instead of text
     #[arg(long, help_heading = "The run")]
     json: bool,
-    /// What loss means on TCP: it costs time (model; cubic, reno), or bytes of the stream vanish
-    /// (raw)
+    /// What loss means on TCP: it costs time (model; cubic, reno, and those that take marks), or
+    /// bytes of the stream vanish (raw)
     #[arg(long, value_name = "MODE", value_parser = plan::tcp_modes(), help_heading = "The relays")]
     tcp: Option<TcpMode>,
     /// What shares a fate on a raw route: line, read, or a size such as 4KiB

@@ -7,6 +7,7 @@
 mod http3;
 #[path = "../proxy_support/mod.rs"]
 mod proxy_support;
+mod socks5;
 
 use proxy_support::{Background, Jostle, free_port, installed};
 use std::fmt::Write as _;

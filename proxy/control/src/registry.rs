@@ -11,7 +11,9 @@ pub use reload::{ReloadError, Reloaded};
 
 use jostle_common::time::Instant;
 use jostle_engine::profile::Profile;
-use jostle_engine::route::{Destination, HostPort, Route, TcpMode, Transports, parse_listen};
+use jostle_engine::route::{
+    Destination, HostPort, Listening, Route, TcpMode, Transports, parse_listen,
+};
 use jostle_proxy::{Began, Carried, Control, OrderError, RouteId, RouteState};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -82,6 +84,7 @@ impl Entry {
             tcp: TcpMode::TOXIPROXY,
             follow: false,
             idle: None,
+            listening: Listening::default(),
         };
         Self { tcp_follows: true, ..Self::of_route(route, listen, upstream) }
     }

@@ -1,6 +1,7 @@
 //! A segment of the modelled TCP: what its header says. The payload itself stays with the
 //! connection, which hands it out when the receiver has it in order.
 
+use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use std::ops::Range;
 
@@ -45,6 +46,10 @@ pub struct Data {
     pub fin: bool,
     /// The time at which it was sent.
     pub sent: Instant,
+    /// What its IP header says of congestion when it is sent.
+    pub ecn: Ecn,
+    /// True if its sender has answered the marks that it was told of (CWR).
+    pub answered: bool,
 }
 
 impl Data {
@@ -69,6 +74,10 @@ pub struct Ack {
     /// The time at which the segment that caused it was sent: for a delayed one, the first that
     /// waited (RFC 7323 §4.3).
     pub echo: Instant,
+    /// True if a mark came that the sender has not answered yet (ECE).
+    pub congested: bool,
+    /// The number of segments that came marked, if the sender answers each mark; else 0.
+    pub marked: u64,
 }
 
 /// The SACK blocks of an acknowledgement.
@@ -115,6 +124,15 @@ impl Segment {
         }
     }
 
+    /// Returns what its IP header says of congestion when it is sent: acknowledgements and handshakes
+    /// take no marks (RFC 3168 §6.1.1 and §6.1.4).
+    pub const fn ecn(&self) -> Ecn {
+        match self {
+            Self::Data(data) => data.ecn,
+            Self::Syn { .. } | Self::SynAck { .. } | Self::Ack(_) => Ecn::NotEct,
+        }
+    }
+
     /// Returns the kind of segment, for events.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -131,16 +149,18 @@ impl Segment {
 mod tests {
     use super::*;
 
+    fn data(start: u64, sent: Instant) -> Data {
+        Data { start, payload: 5, fin: true, sent, ecn: Ecn::NotEct, answered: false }
+    }
+
     #[test]
     fn sizes_are_those_of_linux_with_timestamps() {
         let sent = Instant::START;
         assert_eq!(Segment::Syn { sent }.wire_size(), 60);
         assert_eq!(Segment::SynAck { sent, echo: sent }.wire_size(), 60);
-        assert_eq!(
-            Segment::Data(Data { start: 0, payload: 1448, fin: true, sent }).wire_size(),
-            1500
-        );
-        let mut ack = Ack { next: 7, blocks: Blocks::default(), echo: sent };
+        assert_eq!(Segment::Data(Data { payload: 1448, ..data(0, sent) }).wire_size(), 1500);
+        let blocks = Blocks::default();
+        let mut ack = Ack { next: 7, blocks, echo: sent, congested: false, marked: 0 };
         for size in [52, 64, 72, 80, 80] {
             assert_eq!(Segment::Ack(ack.clone()).wire_size(), size);
             ack.blocks.push(10..20);
@@ -149,8 +169,8 @@ mod tests {
 
     #[test]
     fn the_end_of_the_stream_takes_a_place() {
-        let data = Data { start: 10, payload: 5, fin: false, sent: Instant::START };
-        assert_eq!(data.end(), 15);
-        assert_eq!(Data { fin: true, ..data }.end(), 16);
+        let data = data(10, Instant::START);
+        assert_eq!(Data { fin: false, ..data.clone() }.end(), 15);
+        assert_eq!(data.end(), 16);
     }
 }

@@ -3,6 +3,10 @@
 #![allow(clippy::print_stderr, reason = "it says what it skips or measures")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "rates/disciplines.rs"]
+mod disciplines;
+#[path = "rates/marks.rs"]
+mod marks;
 mod support;
 
 use bytes::Bytes;

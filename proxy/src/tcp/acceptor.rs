@@ -2,7 +2,7 @@
 
 use super::TcpPart;
 use super::restraint::Restraint;
-use crate::listener::Opened;
+use crate::listener::{BACKLOG, Opened};
 use crate::reactor::{Owner, Reactor};
 use jostle_common::time::Instant;
 use jostle_sys::is_readable;
@@ -11,8 +11,11 @@ use mio::{Interest, Token};
 use slab::Slab;
 use socket2::SockRef;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
+
+/// The clients that may wait while each waits for its turn: Linux lets one more wait than this.
+const SLOW_BACKLOG: i32 = 0;
 
 /// The time that clients are left in the system's backlog when there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -35,6 +38,10 @@ pub(super) struct Acceptor {
     sockets: Slab<AcceptSocket>,
     /// Set while clients are to be restrained.
     restrains: bool,
+    /// Set while clients wait to be accepted one after the other.
+    slow: bool,
+    /// Set while nobody listens.
+    closed: bool,
 }
 
 impl Acceptor {
@@ -47,6 +54,11 @@ impl Acceptor {
     ) -> io::Result<()> {
         let mut added = Vec::new();
         for Opened { address, socket, .. } in opened {
+            // One that is taken over may not listen at present, or leave few waiting.
+            let listens = if self.closed { Ok(()) } else { socket.listen(self.backlog()) };
+            if let Err(error) = listens {
+                log::debug!("listening on {address}: {error}");
+            }
             let mut socket = TcpListener::from_std(socket.into());
             let index = self.sockets.vacant_key();
             let owner = Owner { relay, socket: TcpPart::Listener(index).key() };
@@ -84,6 +96,49 @@ impl Acceptor {
         for (_, listener) in &mut self.sockets {
             listener.restraint.set(&SockRef::from(&listener.socket), on);
         }
+    }
+
+    const fn backlog(&self) -> i32 {
+        if self.slow { SLOW_BACKLOG } else { BACKLOG }
+    }
+
+    /// Leaves few clients in the backlog from now on, or as many as the system lets.
+    pub(super) fn set_slow(&mut self, on: bool) {
+        if std::mem::replace(&mut self.slow, on) != on && !self.closed {
+            self.listen();
+        }
+    }
+
+    fn listen(&self) {
+        for (_, listener) in &self.sockets {
+            if let Err(error) = SockRef::from(&listener.socket).listen(self.backlog()) {
+                log::warn!("cannot listen on {} any more: {error}", listener.address);
+            }
+        }
+    }
+
+    /// Lets all sockets listen again.
+    pub(super) fn open(&mut self, reactor: &mut Reactor) {
+        self.closed = false;
+        self.listen();
+        let indices: Vec<usize> = self.sockets.iter().map(|(index, _)| index).collect();
+        indices.into_iter().for_each(|index| self.ask_again(index, reactor));
+    }
+
+    /// Lets no socket listen, and all keep their ports.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        for (_, listener) in &self.sockets {
+            // On Linux a listening socket that is shut down stays bound.
+            if let Err(error) = SockRef::from(&listener.socket).shutdown(Shutdown::Both) {
+                log::warn!("{} goes on listening: {error}", listener.address);
+            }
+        }
+    }
+
+    /// Returns until when a socket is left alone.
+    pub(super) fn paused_until(&self, index: usize) -> Option<Instant> {
+        self.sockets.get(index).and_then(|listener| listener.paused_until)
     }
 
     /// Returns true if the clients of a socket are restrained.
@@ -131,8 +186,12 @@ impl Acceptor {
 
     /// Begins a turn of accepting; false if the socket is gone.
     pub(super) fn begin(&mut self, index: usize) -> bool {
+        let is_closed = self.closed;
         let Some(listener) = self.sockets.get_mut(index) else { return false };
         listener.again = false;
+        if is_closed {
+            return false;
+        }
         listener.paused_until = None;
         true
     }
@@ -149,8 +208,13 @@ impl Acceptor {
 
     /// Leaves clients in the backlog for a while.
     pub(super) fn pause(&mut self, index: usize, now: Instant) {
+        self.pause_until(index, now + PAUSE);
+    }
+
+    /// Leaves clients in the backlog up to a time.
+    pub(super) fn pause_until(&mut self, index: usize, until: Instant) {
         if let Some(listener) = self.sockets.get_mut(index) {
-            listener.paused_until = Some(now + PAUSE);
+            (listener.paused_until, listener.again) = (Some(until), false);
         }
     }
 

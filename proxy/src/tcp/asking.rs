@@ -13,6 +13,7 @@ use crate::resolve::leads_to;
 use crate::turn::Turn;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
+use jostle_common::http1::RequestFraming;
 use jostle_common::time::Instant;
 use jostle_engine::route::{Forward, ForwardProtocol, Route};
 use jostle_forward::{Allowed, Asked, Credentials, Failure, Host, Malformed, Progress as Heard};
@@ -70,6 +71,14 @@ impl Negotiation {
         match self {
             Self::Socks(negotiation) => negotiation.rest(),
             Self::Http(negotiation) => negotiation.rest(),
+        }
+    }
+
+    /// Returns the framing of the body behind a request of HTTP.
+    fn body(&self) -> Option<RequestFraming> {
+        match self {
+            Self::Socks(_) => None,
+            Self::Http(negotiation) => Some(negotiation.body()),
         }
     }
 
@@ -254,14 +263,20 @@ impl TcpRelay {
         let Asking { mut negotiation, .. } = asking;
         let rest = negotiation.rest();
         let protocol = negotiation.protocol();
+        let Some(client) = self.connections.at(index).source(Direction::Up) else { return };
         let (target, answer, ahead) = match asked {
             Asked::Connect(target) if protocol == ForwardProtocol::Socks5 => {
                 (target, Answer::Socks, rest)
             }
             Asked::Connect(target) => (target, Answer::Tunnel, rest),
-            Asked::Fetch { target, head } => (target, Answer::Fetch, [head, rest].concat()),
+            Asked::Fetch { target, head } => {
+                // A second request may be for somebody else, who is not there.
+                let own = negotiation.body().map_or(0, |body| client.end_behind(body, &rest));
+                (target, Answer::Fetch, [&head, &rest[..own]].concat())
+            }
             Asked::Associate(sender) => return self.take_association(index, &sender, turn),
         };
+        client.put_ahead(Bytes::from(ahead));
         let number = self.connections.number(index);
         let connection = self.connections.at(index);
         connection.since = turn.now;
@@ -270,9 +285,6 @@ impl TcpRelay {
         let addresses = VecDeque::new();
         let request = Request { target, addresses, answer, failure: None };
         connection.request = Some(Box::new(request));
-        if let Some(client) = connection.source(Direction::Up) {
-            client.put_ahead(Bytes::from(ahead));
-        }
         self.counts.asked += 1;
         self.find_target(index, turn);
     }
@@ -284,7 +296,7 @@ impl TcpRelay {
         let number = connection.id;
         let Some(Request { target, .. }) = connection.request.as_deref() else { return };
         let allowed = self.askings.forward.as_ref().map(|forward| &forward.allowed);
-        if !allowed.is_some_and(|allowed| allowed.judge(target).is_ok()) {
+        if allowed.is_none_or(|allowed| allowed.judge(target).is_err()) {
             self.counts.not_allowed += 1;
             return self.deny(index, Failure::NotAllowed, turn);
         }

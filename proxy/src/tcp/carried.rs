@@ -333,7 +333,9 @@ impl TcpRelay {
                 Event::Closed { id } => {
                     // Nothing more will come of it. If its sockets have not ended by now, one of
                     // them was torn down.
-                    if let Some(index) = self.connections.place(id) {
+                    if let Some(index) = self.connections.place(id)
+                        && !self.answers_for_reset(index, turn)
+                    {
                         self.give_up(index, turn);
                     }
                 }

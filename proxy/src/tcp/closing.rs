@@ -28,9 +28,10 @@ impl TcpRelay {
             connection.drop_source(Direction::Down, turn);
             connection.addresses.clear();
         }
+        let is_known = connection.progress != Progress::Naming;
         connection.progress = Progress::Closing;
         let id = connection.id;
-        for direction in Direction::BOTH {
+        for direction in Direction::BOTH.into_iter().filter(|_| is_known) {
             self.observe(id, FlowEvent::Ended(direction), turn);
         }
         let connection = self.connections.at(index);

@@ -47,7 +47,10 @@ const LAST_ACCEPTS: usize = 64;
 impl TcpRelay {
     /// Accepts waiting clients, up to a fair share.
     pub(super) fn accept(&mut self, index: usize, turn: &mut Turn) {
-        if self.accept_some(index, turn) {
+        if let Some(wait) = self.route.listening.accept {
+            return self.accept_slowly(index, wait, turn);
+        }
+        if self.accept_some(index, ACCEPTS_PER_TURN, turn) {
             self.acceptor.ask_again(index, &mut turn.reactor);
         }
     }
@@ -55,19 +58,45 @@ impl TcpRelay {
     /// Closes the listening sockets at all other addresses. Clients that have connected already are
     /// taken in first: closing would reset them.
     pub(super) fn keep_listening(&mut self, addresses: &[SocketAddr], turn: &mut Turn) {
+        self.take_in_waiting(addresses, turn);
         for index in self.acceptor.others(addresses) {
-            let mut turns = 0..LAST_ACCEPTS;
-            while turns.next().is_some() && self.accept_some(index, turn) {}
             self.acceptor.remove(index, &mut turn.reactor);
         }
     }
 
-    /// Accepts some; returns true if there may be more.
-    fn accept_some(&mut self, index: usize, turn: &mut Turn) -> bool {
+    /// Takes in all clients that have connected at the sockets at all other addresses.
+    pub(super) fn take_in_waiting(&mut self, addresses: &[SocketAddr], turn: &mut Turn) {
+        for index in self.acceptor.others(addresses) {
+            let mut turns = 0..LAST_ACCEPTS;
+            while turns.next().is_some() && self.accept_some(index, ACCEPTS_PER_TURN, turn) {}
+        }
+    }
+
+    /// Accepts one client that has waited for the time that each has to, and lets the next begin to
+    /// wait.
+    fn accept_slowly(&mut self, index: usize, wait: Duration, turn: &mut Turn) {
+        let is_due = match self.acceptor.paused_until(index) {
+            Some(until) if until > turn.now => return,
+            until => until.is_some(),
+        };
+        if !self.acceptor.begin(index) {
+            return;
+        }
+        if is_due {
+            self.accept_some(index, 1, turn);
+        }
+        // It may have been paused for want of something.
+        if self.acceptor.paused_until(index).is_none() && self.acceptor.is_waited_for(index) {
+            self.acceptor.pause_until(index, turn.now + wait);
+        }
+    }
+
+    /// Accepts some, no more than `most`; returns true if there may be more.
+    fn accept_some(&mut self, index: usize, most: usize, turn: &mut Turn) -> bool {
         if !self.acceptor.begin(index) {
             return false;
         }
-        for _ in 0..ACCEPTS_PER_TURN {
+        for _ in 0..most {
             let Some(admission) = self.memory.admit() else {
                 turn.warn_of_memory(&self.memory);
                 self.pause_accept(index, turn);
@@ -395,6 +424,9 @@ impl TcpRelay {
             log::warn!("route {name}: cannot reach tcp://{destination}: {cause}");
         }
         self.upstream.doubt(self.id, turn.now, &mut turn.names);
+        if failure == Failure::ConnectionRefused {
+            self.door_was_refused(turn);
+        }
         let connection = self.connections.at(index);
         connection.progress = Progress::Open;
         match self.carriage.of(connection.carried) {
@@ -428,7 +460,7 @@ impl TcpRelay {
 }
 
 /// Begins to connect to an upstream, which is restrained if wanted. Returns whether it is.
-fn begin_connect(
+pub(super) fn begin_connect(
     address: SocketAddr,
     hops: Option<u8>,
     restrains: bool,

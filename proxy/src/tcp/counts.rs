@@ -46,6 +46,8 @@ pub(super) struct TcpCounts {
     pub(super) accept_failed: u64,
     /// Times that clients were left in the system's backlog for want of descriptors.
     pub(super) accept_paused: u64,
+    /// Times that nobody listened any more, as the upstream refused or an outage cut the route.
+    pub(super) listener_closed: u64,
     /// Connections that were reset because their address had its share of all places.
     pub(super) turned_away: u64,
     /// Times that an end was not read for want of room.
@@ -104,6 +106,7 @@ impl TcpCounts {
             ("looped", self.looped),
             ("accept_failed", self.accept_failed),
             ("accept_paused", self.accept_paused),
+            ("listener_closed", self.listener_closed),
             ("accept_paused_now", paused as u64),
             ("turned_away", self.turned_away),
             ("starved", self.starved),

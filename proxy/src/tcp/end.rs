@@ -3,6 +3,7 @@
 
 use crate::reactor::{Reactor, Readiness};
 use bytes::{Buf, Bytes};
+use jostle_common::http1::RequestFraming;
 use jostle_engine::memory::Memory;
 use jostle_sys::fix_receive_buffer;
 use mio::Token;
@@ -37,6 +38,10 @@ pub(crate) struct End {
     input: Incoming,
     /// What was read before, and is read again in front of what comes.
     ahead: Bytes,
+    /// The request of HTTP that alone is passed on, if there is one.
+    request: Option<Box<RequestFraming>>,
+    /// Set once something stands behind that request.
+    is_beyond: bool,
     output: Outgoing,
     pending: VecDeque<Bytes>,
     /// Whether the receive buffer may not grow; `None` where that cannot be chosen.
@@ -104,6 +109,8 @@ impl End {
             peer: Peer::Connecting,
             input: Incoming::Open,
             ahead: Bytes::new(),
+            request: None,
+            is_beyond: false,
             output: Outgoing::Open,
             pending: VecDeque::new(),
             fixed: None,
@@ -150,7 +157,7 @@ impl End {
 
     /// Returns true if there may be something to read.
     pub(crate) fn is_readable(&self) -> bool {
-        self.ready.readable || !self.ahead.is_empty()
+        self.ready.readable || !self.ahead.is_empty() || (self.is_beyond && !self.is_read_out())
     }
 
     /// Notes that there may be something to read, which no event has told yet.
@@ -161,6 +168,32 @@ impl End {
     /// Puts bytes that were read in front of what is read from now on.
     pub(crate) fn put_ahead(&mut self, bytes: Bytes) {
         self.ahead = bytes;
+    }
+
+    /// Lets it end behind the one request that `request` stands in, and whose bytes in `rest` were
+    /// read already. Returns how many of these belong to it.
+    pub(crate) fn end_behind(&mut self, mut request: RequestFraming, rest: &[u8]) -> usize {
+        let taken = request.follow_one(rest);
+        self.is_beyond = taken < rest.len();
+        self.request = Some(Box::new(request));
+        taken
+    }
+
+    /// Returns what was found where bytes were read: no more than belongs to the one request.
+    fn within_request(&mut self, bytes: &[u8]) -> Found {
+        let Some(request) = &mut self.request else { return Found::Bytes(bytes.len()) };
+        let taken = request.follow_one(bytes);
+        self.is_beyond = taken < bytes.len();
+        if taken > 0 { Found::Bytes(taken) } else { Found::End }
+    }
+
+    /// Reads what stands behind the one request and forgets it: unread it would reset the
+    /// connection when it is closed.
+    fn end_beyond(&mut self, buffer: &mut [u8]) -> Found {
+        while matches!(self.stream.read(buffer), Ok(count) if count > 0) {}
+        self.ready.readable = false;
+        self.input = Incoming::Ended;
+        Found::End
     }
 
     /// Returns true if an event said that it failed.
@@ -213,6 +246,9 @@ impl End {
             self.ahead.copy_to_slice(&mut buffer[..count]);
             return Found::Bytes(count);
         }
+        if self.is_beyond {
+            return self.end_beyond(buffer);
+        }
         loop {
             match self.stream.read(buffer) {
                 Ok(0) => {
@@ -225,7 +261,8 @@ impl End {
                 }
                 Ok(count) => {
                     self.flowed = self.flowed.saturating_add(count);
-                    return Found::Bytes(count);
+                    let found = self.within_request(&buffer[..count]);
+                    return if found == Found::End { self.end_beyond(buffer) } else { found };
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {

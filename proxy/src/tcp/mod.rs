@@ -10,6 +10,7 @@ mod connect;
 mod connection;
 mod connections;
 mod counts;
+mod door;
 mod end;
 mod flow_orders;
 mod handover;
@@ -33,6 +34,7 @@ use carried::Carriage;
 use connection::Progress;
 use connections::Connections;
 use counts::TcpCounts;
+use door::Door;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
@@ -70,6 +72,8 @@ pub(crate) struct TcpRelay {
     askings: Askings,
     /// The associations that connections keep.
     kept: Kept,
+    /// Whether anybody listens.
+    door: Door,
     counts: TcpCounts,
     /// Tells that the upstream cannot be reached.
     unreached: Alarm,
@@ -85,6 +89,8 @@ enum TcpPart {
     Client(usize),
     /// The upstream's side of a connection.
     Upstream(usize),
+    /// A look whether the upstream refuses connections.
+    Look,
 }
 
 impl TcpPart {
@@ -93,11 +99,13 @@ impl TcpPart {
             Self::Listener(index) => 3 * index,
             Self::Client(index) => 3 * index + 1,
             Self::Upstream(index) => 3 * index + 2,
+            Self::Look => usize::MAX,
         })
     }
 
     const fn of(SocketKey(key): SocketKey) -> Self {
         match key % 3 {
+            _ if key == usize::MAX => Self::Look,
             0 => Self::Listener(key / 3),
             1 => Self::Client(key / 3),
             _ => Self::Upstream(key / 3),
@@ -131,10 +139,12 @@ impl TcpRelay {
             silences: Silences::default(),
             askings: Askings::default(),
             kept: Kept { associations: associations.clone(), count: 0 },
+            door: Door::default(),
             counts: TcpCounts::default(),
             unreached: Alarm::new(turn.options.tells_of_upstreams),
             draining: false,
         };
+        relay.acceptor.set_slow(route.listening.accept.is_some());
         relay.set_silence(route.idle);
         relay.askings.follow(route);
         relay.note_openness();
@@ -269,6 +279,7 @@ impl Relay for TcpRelay {
             TcpPart::Listener(index) => {
                 return self.acceptor.ask_again(index, &mut turn.reactor);
             }
+            TcpPart::Look => return self.conclude_look(turn),
             TcpPart::Client(index) => (index, Direction::Up),
             TcpPart::Upstream(index) => (index, Direction::Down),
         };
@@ -282,6 +293,7 @@ impl Relay for TcpRelay {
     fn serve(&mut self, socket: SocketKey, turn: &mut Turn) {
         let (index, direction) = match TcpPart::of(socket) {
             TcpPart::Listener(index) => return self.accept(index, turn),
+            TcpPart::Look => return self.conclude_look(turn),
             TcpPart::Client(index) => (index, Direction::Up),
             TcpPart::Upstream(index) => (index, Direction::Down),
         };
@@ -319,14 +331,16 @@ impl Relay for TcpRelay {
         let carried = self.carriage.keep_up(turn.now);
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
         let (resting, silent) = (self.acceptor.deadline(), self.silences.deadline());
+        let door = self.mind_door(turn);
         let timers = [carried, connecting, closing, resting, silent, self.askings.deadline()];
-        timers.into_iter().chain([sought]).flatten().min()
+        timers.into_iter().chain([sought, door]).flatten().min()
     }
 
     fn follow(&mut self, route: &Route, rules_on: bool, turn: &mut Turn) {
         self.route = route.clone();
         self.set_silence(route.idle);
         self.askings.follow(route);
+        self.acceptor.set_slow(route.listening.accept.is_some());
         self.apply_rules(rules_on, turn);
     }
 

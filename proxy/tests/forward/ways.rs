@@ -105,3 +105,30 @@ fn a_client_that_leaves_takes_its_target_along() {
         assert_eq!(reset, std::io::ErrorKind::ConnectionReset, "{way}");
     }
 }
+
+#[test]
+fn what_stands_behind_a_request_in_absolute_form_goes_to_nobody() {
+    for (way, more) in WAYS {
+        for (at_once, body) in [(true, ""), (false, ""), (true, "4\r\nbody\r\n0\r\n\r\n")] {
+            let said = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec();
+            let (target, server) = serve_once(said.clone());
+            let proxy = forward("http-proxy", more);
+            let mut stream = connect(&proxy);
+            let framing = if body.is_empty() { "" } else { "Transfer-Encoding: chunked\r\n" };
+            let first = format!("PUT http://{target}/ HTTP/1.1\r\nHost: a\r\n{framing}\r\n{body}");
+            let second = "GET http://elsewhere.example/secret HTTP/1.1\r\nHost: a\r\n\r\n";
+            if at_once {
+                stream.write_all(format!("{first}{second}").as_bytes()).unwrap();
+            } else {
+                stream.write_all(first.as_bytes()).unwrap();
+                stream.write_all(second.as_bytes()).unwrap();
+            }
+            // The server is told that no more comes, so it ends and the client may try anew.
+            assert_eq!(read_all(&mut stream), said, "{way}");
+            let came = String::from_utf8(server.join().unwrap()).unwrap();
+            assert!(came.starts_with("PUT / HTTP/1.1\r\n"), "{way}: {came}");
+            assert!(came.ends_with(&format!("\r\n\r\n{body}")), "{way}: {came}");
+            assert!(!came.contains("secret"), "{way}: {came}");
+        }
+    }
+}

@@ -110,6 +110,15 @@ fn written_out(text: &str) -> anyhow::Result<Value> {
     }
 }
 
+/// Returns where a flow leads: what its client asked for, and the address of that.
+fn leads_to(flow: &Value) -> String {
+    let text = |key: &str| flow[key].as_str().map(escaped);
+    match (text("target"), text("upstream")) {
+        (Some(target), Some(upstream)) if target != upstream => format!("{target} ({upstream})"),
+        (target, upstream) => target.or(upstream).unwrap_or_default(),
+    }
+}
+
 fn words(found: &Value) -> String {
     let flows = found["flows"].as_array().map_or(&[][..], Vec::as_slice);
     if flows.is_empty() {
@@ -127,7 +136,7 @@ fn words(found: &Value) -> String {
             flow["id"].to_string(),
             text("protocol"),
             text("client"),
-            text("upstream"),
+            leads_to(flow),
             seconds("age_s"),
             seconds("idle_s"),
             bytes("up"),

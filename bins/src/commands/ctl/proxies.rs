@@ -119,7 +119,7 @@ pub(super) struct CreateArgs {
     /// The weather: the name of a built-in profile, a file, or the JSON itself
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
-    /// What loss means on TCP: model, cubic, reno or raw
+    /// What loss means on TCP: model, cubic, reno, cubic-ecn, reno-ecn, dctcp, prague or raw
     #[arg(long, value_name = "MODE")]
     tcp: Option<String>,
     /// The seed of its draws

@@ -9,7 +9,9 @@ use jostle_console::exit::Usage;
 use jostle_console::files;
 use jostle_console::terminal::{escaped, note};
 use jostle_engine::profile::Profile;
-use jostle_engine::route::{Configuration, Destination, Forward, Route, TcpMode, parse_route};
+use jostle_engine::route::{
+    Configuration, Destination, Forward, Listening, Route, TcpMode, parse_route,
+};
 use jostle_proxy::Settings;
 use jostle_study::profiles::{self, ProfileFiles};
 use jostle_study::weather::ChosenWeather;
@@ -22,6 +24,10 @@ pub(super) fn tcp_modes() -> impl TypedValueParser<Value = TcpMode> {
             .alias("cubic")
             .help("Loss costs time, as with the CUBIC of Linux"),
         PossibleValue::new("reno").help("Loss costs time, as with Reno"),
+        PossibleValue::new("cubic-ecn").help("CUBIC whose segments are marked instead of lost"),
+        PossibleValue::new("reno-ecn").help("Reno whose segments are marked instead of lost"),
+        PossibleValue::new("dctcp").help("DCTCP: the window shrinks by the share that is marked"),
+        PossibleValue::new("prague").help("The same for low latency (L4S)"),
         PossibleValue::new("raw").help("Bytes of the stream vanish, flip and double"),
     ];
     PossibleValuesParser::new(modes).try_map(|name| name.parse())
@@ -165,6 +171,7 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
             tcp,
             follow: args.follow && scheme.forward().is_none(),
             idle: args.idle.map(|Span(idle)| idle),
+            listening: Listening::default(),
         };
         route.check_rules().map_err(Usage::error)?;
         routes.push(route);

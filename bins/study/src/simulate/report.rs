@@ -116,6 +116,8 @@ pub(super) fn rows(directions: &[SimulatedLink]) -> Vec<(String, Vec<String>)> {
     row("damaged", &|one| some(one.counters.corrupted));
     row("said CE", &|one| some(one.counters.ecn.ce));
     row("  marked here", &|one| some(one.counters.ecn.marked));
+    row("cross traffic, sent", &|one| some(one.counters.cross.sent));
+    row("  got through", &|one| some(one.counters.cross.delivered));
     row("throughput, mean", &|one| {
         throughput(one.tally.seconds()).map(|[_, mean, _]| rate(mean as u64))
     });
@@ -206,6 +208,7 @@ fn direction(one: &SimulatedLink) -> Value {
         "in": counters.entered, "copies": counters.copies, "delivered": counters.delivered,
         "discarded": discarded, "corrupted": counters.corrupted, "ecn": counters.ecn,
         "held": counters.held,
+        "cross": (!counters.cross.is_none()).then_some(counters.cross),
         "flipped_bits": tally.flipped_bits(),
         "in_bytes": tally.entered_bytes(), "delivered_bytes": tally.delivered_bytes(),
         "loss": {

@@ -53,7 +53,8 @@ pub struct TrialOptions {
     /// How often ping asks [default: 10ms]
     #[arg(long, value_name = "TIME", help_heading = "What they say")]
     interval: Option<String>,
-    /// What loss means on TCP: cubic, reno, or raw lines [default: cubic; raw for messages]
+    /// What loss means on TCP: cubic, reno, those that take marks (cubic-ecn, reno-ecn, dctcp,
+    /// prague), or raw lines [default: cubic; raw for messages]
     #[arg(long, value_name = "MEANING", help_heading = "What they say")]
     tcp: Option<String>,
     /// How long a trial may take [default: 60s; 1h of virtual time]

@@ -3,7 +3,7 @@
 use super::{ROUTE, Trial};
 use jostle_common::setting::SettingError;
 use jostle_engine::profile::Profile;
-use jostle_engine::route::{HostPort, Route};
+use jostle_engine::route::{HostPort, Listening, Route};
 use std::net::SocketAddr;
 
 impl Trial {
@@ -35,6 +35,7 @@ impl Trial {
             tcp: self.tcp(),
             follow: false,
             idle: None,
+            listening: Listening::default(),
         };
         route.check_rules().map_err(|problem| SettingError::new("profile", problem))?;
         Ok(route)

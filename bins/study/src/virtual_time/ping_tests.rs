@@ -1,9 +1,11 @@
 //! Ping's counts, compared with what the links did to its datagrams.
 
 use super::*;
+use jostle_common::ecn::Ecn;
 use jostle_common::statistics::{Z_999, proportion_margin};
 use jostle_endpoints::protocol::ping::{PingClient, PingClientSettings, PingPace, PingReport};
 use jostle_endpoints::protocol::reflector::{Reflector, ReflectorSettings};
+use jostle_engine::stage::Reason;
 
 fn ping(
     change: impl FnOnce(&mut PingClientSettings),
@@ -68,6 +70,32 @@ fn doubled_late_and_damaged_answers_agree_with_the_links() {
     let margin = proportion_margin(expected, 50_000.0, 0.0, Z_999);
     assert!((report.loss().unwrap() - expected).abs() < margin, "{:?}", report.loss());
     assert!(report.late > 0 && report.late < report.received);
+}
+
+#[test]
+fn marks_of_both_ways_come_back_and_who_takes_none_loses_as_much() {
+    const COUNT: u64 = 20_000;
+    let profile = r#"{ "both": [ { "rule": "mark", "chance": "20%" }, { "rule": "delay", "time": "5ms" } ] }"#;
+    let run = |ecn| {
+        let settings = |settings: &mut PingClientSettings| {
+            at_an_interval(COUNT)(settings);
+            settings.ecn = ecn;
+        };
+        ping(settings, profile, 7)
+    };
+    let expected = COUNT as f64 * (1.0 - 0.8 * 0.8);
+    let margin = COUNT as f64 * proportion_margin(0.36, COUNT as f64, 0.0, Z_999);
+    for ecn in [Ecn::Ect0, Ecn::Ect1] {
+        let (report, outcome) = run(ecn);
+        let marked = outcome.up.ecn.marked + outcome.down.ecn.marked;
+        assert_eq!((report.received, report.said(Ecn::Ce)), (COUNT, marked));
+        assert_eq!((report.said(ecn), report.said(Ecn::NotEct)), (COUNT - marked, 0));
+        assert!((marked as f64 - expected).abs() < margin, "{marked} is not {expected}");
+    }
+    let (report, outcome) = run(Ecn::NotEct);
+    let lost = outcome.up.discarded(Reason::Mark) + outcome.down.discarded(Reason::Mark);
+    assert_eq!((report.lost(), report.said(Ecn::NotEct)), (lost, COUNT - lost));
+    assert!((lost as f64 - expected).abs() < margin, "{lost} is not {expected}");
 }
 
 #[test]

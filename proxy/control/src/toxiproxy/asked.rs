@@ -11,8 +11,10 @@ use jostle_engine::route::{HostPort, Route, Scheme, TcpMode, Transports, check_n
 use serde_json::{Map, Value};
 
 /// The fields beyond Toxiproxy's, but for the protocol.
-const FURTHER: [&str; 9] =
-    ["target", "user", "tcp", "unit", "profile", "toxics", "seed", "idle", "follow"];
+const FURTHER: [&str; 11] = [
+    "target", "user", "tcp", "unit", "profile", "toxics", "seed", "idle", "follow", "open",
+    "accept",
+];
 
 /// The longest name of a route in a file.
 const NAME_BYTES_MAX: usize = 64;

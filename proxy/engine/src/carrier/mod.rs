@@ -52,6 +52,13 @@ impl Carrier {
         self.streams.link(direction)
     }
 
+    /// Returns true if an `outage` rule cuts the route for everybody in either direction at `now`,
+    /// which never goes back, and the time at which that may change.
+    pub fn is_cut_at(&mut self, now: Instant) -> (bool, Option<Instant>) {
+        let [up, down] = self.streams.links_mut().map(|link| link.is_cut_at(now));
+        (up.0 || down.0, up.1.into_iter().chain(down.1).min())
+    }
+
     /// Returns the counters of the modelled senders and the round trips that they sampled; `None`
     /// when nothing is modelled.
     pub fn senders(&self) -> Option<(Counters, &RoundTrips)> {

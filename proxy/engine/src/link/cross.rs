@@ -4,6 +4,9 @@
 //! They are counted apart and never delivered, so without a packet from outside nothing can come
 //! out of the link: then it has no deadline, and the next packet finds it caught up. Numbers of
 //! their own keep every draw for a packet from outside what it would be without them.
+//!
+//! After a minute without anything from outside they pause, which bounds what there is to catch up
+//! with; the next packet lets them begin anew.
 
 use super::{Element, Link};
 use crate::packet::Body;
@@ -17,6 +20,9 @@ const HELD_MAX: u64 = 1 << 16;
 
 /// The bit that is set in the numbers of cross traffic, and in no others.
 const NUMBERS: u64 = 1 << 63;
+
+/// The silence from outside after which cross traffic pauses.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// The longest that cross traffic is left behind when nothing comes from outside, so that the
 /// packet that then comes need not wait for it.
@@ -34,12 +40,44 @@ impl Link {
             self.catch_up(now);
             self.settle_charge();
         }
-        Some(now + KEEP_UP_EVERY)
+        let is_still = self.paused && self.counters.cross.held == 0;
+        (!is_still).then(|| now + KEEP_UP_EVERY)
+    }
+
+    /// Returns true if rules send packets of their own now.
+    pub(super) const fn is_sending(&self) -> bool {
+        self.sends && !self.paused
+    }
+
+    /// Returns when cross traffic pauses, unless something comes from outside before.
+    pub(super) fn pause_at(&self) -> Option<Instant> {
+        (self.is_sending() && self.nothing_else_waits()).then(|| self.busy + SILENCE)
+    }
+
+    /// Lets no rule send packets of its own until something comes from outside.
+    pub(super) fn pause(&mut self) {
+        self.paused = true;
+        self.elements.iter_mut().for_each(Element::pause);
+    }
+
+    /// Notes that something from outside is there at `now`.
+    #[inline]
+    pub(super) fn note_from_outside(&mut self, now: Instant) {
+        self.busy = self.busy.max(now);
+        if self.paused {
+            self.paused = false;
+            self.elements.iter_mut().for_each(|element| element.begin(now));
+        }
+    }
+
+    /// Returns true if nothing from outside is in a stage.
+    fn nothing_else_waits(&self) -> bool {
+        self.waiting() as u64 == self.counters.cross.held
     }
 
     /// Returns true if nothing from outside is inside.
     pub(super) fn holds_cross_alone(&self) -> bool {
-        self.outputs.is_empty() && self.waiting() as u64 == self.counters.cross.held
+        self.outputs.is_empty() && self.nothing_else_waits()
     }
 
     /// Lets the rule at `index` do its work of `due`, and what it sends enter behind it.
@@ -71,6 +109,7 @@ impl Link {
             self.take_out(&output);
             return None;
         }
+        self.busy = self.busy.max(output.packet().at);
         Some(output)
     }
 
@@ -103,6 +142,16 @@ impl Element {
         {
             stage.begin(now);
             self.due = stage.deadline();
+        }
+    }
+
+    /// Lets a rule that sends packets of its own send none until it begins again.
+    fn pause(&mut self) {
+        if let Work::Holding(stage) = &mut self.work
+            && self.timing == Timing::Sending
+        {
+            stage.pause();
+            self.due = None;
         }
     }
 }

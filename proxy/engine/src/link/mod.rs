@@ -9,6 +9,7 @@ mod cross;
 mod flows;
 mod gate;
 mod key;
+mod outages;
 mod per_flow;
 pub(crate) mod schedule;
 mod watch;
@@ -25,6 +26,7 @@ use gate::Gate;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 pub use key::LinkKey;
+use outages::Outages;
 pub use schedule::Schedule;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -62,11 +64,16 @@ pub struct Link {
     notes_flows: bool,
     /// The last time that it was told of.
     clock: Instant,
+    outages: Outages,
     counters: Counters,
     outputs: VecDeque<Output>,
     watch: Watch,
     /// Set if a rule sends packets of its own, now or later.
     sends: bool,
+    /// Set while these send nothing, as nothing came from outside for long.
+    paused: bool,
+    /// The last time at which something from outside was there.
+    busy: Instant,
     /// What is charged for the packets inside, besides their bytes, and for each; `None`: nothing.
     charge: Option<(Charge, u64)>,
 }
@@ -104,10 +111,13 @@ impl Link {
             flows: KnownFlows::default(),
             notes_flows: false,
             clock: Instant::START,
+            outages: Outages::default(),
             counters: Counters::default(),
             outputs: VecDeque::new(),
             watch: Watch::default(),
             sends: false,
+            paused: false,
+            busy: Instant::START,
             charge: None,
         };
         link.follow_schedule(Instant::START);
@@ -157,6 +167,7 @@ impl Link {
     pub fn begin(&mut self, at: Instant) {
         if self.epoch.is_none() {
             self.epoch = Some(at);
+            self.busy = self.busy.max(at);
             self.apply(at, at);
         }
     }
@@ -178,6 +189,7 @@ impl Link {
         }
         // What is still inside has to be known from what came from outside.
         self.sends = self.schedule.sends() || self.counters.cross.held > 0;
+        self.paused &= self.sends;
         match (self.epoch, self.schedule.start()) {
             (Some(epoch), _) => self.apply(now, epoch),
             (None, Start::Run) => self.begin(Instant::START),
@@ -272,6 +284,9 @@ impl Link {
         for element in old {
             self.retire(now, element, epoch);
         }
+        if self.paused {
+            self.pause();
+        }
     }
 
     /// Returns the key of the rule at `place` of a packet's trace.
@@ -302,6 +317,14 @@ impl Link {
     /// Returns the time at which its timeline began to count, if it has.
     pub const fn epoch(&self) -> Option<Instant> {
         self.epoch
+    }
+
+    /// Returns true if an `outage` rule that looks at every packet cuts the link at `now`, which
+    /// never goes back, and the time at which that may change; before its timeline counts nothing
+    /// is cut.
+    pub fn is_cut_at(&mut self, now: Instant) -> (bool, Option<Instant>) {
+        let Self { outages, epoch, key, schedule, .. } = self;
+        epoch.map_or((false, None), |epoch| outages.at(now, epoch, key, schedule))
     }
 
     /// Returns true if packets cross unchanged and at once.
@@ -411,15 +434,24 @@ impl Link {
     /// has no need to follow every change, unless it has traffic of its own: the next packet finds
     /// the rules of its time.
     fn next_change(&self) -> Option<Instant> {
-        self.change.filter(|_| self.sends || self.waiting() > 0)
+        self.change.filter(|_| self.is_sending() || self.waiting() > 0)
     }
 
     /// Returns the next event inside and its time: the work of the stage at an index, or a change
     /// of the rules; the work first if both are due.
     fn next_event(&self) -> Option<(Instant, Event)> {
         let due = self.next_due().map(|(due, index)| (due, Event::Work(index)));
-        let Some(change) = self.next_change() else { return due };
-        due.filter(|(due, _)| *due <= change).or(Some((change, Event::Change)))
+        let event = match self.next_change() {
+            None => due,
+            Some(change) => due.filter(|(due, _)| *due <= change).or(Some((change, Event::Change))),
+        };
+        if self.sends
+            && let Some(pause) = self.pause_at()
+            && event.as_ref().is_none_or(|(at, _)| *at > pause)
+        {
+            return Some((pause, Event::Pause));
+        }
+        event
     }
 
     /// Finds the stage whose work is due first, and the time; of several, the one nearest to the
@@ -453,6 +485,10 @@ impl Link {
             Event::Work(index) => self.work(at, index),
             Event::Change => {
                 self.apply(at, self.epoch.expect("only what has begun changes"));
+                None
+            }
+            Event::Pause => {
+                self.pause();
                 None
             }
         }
@@ -599,6 +635,7 @@ impl Stage for Link {
                 self.follow_up(packet.at, epoch);
             }
         }
+        self.note_from_outside(packet.at);
         if self.notes_flows {
             self.flows.note(packet.flow, packet.at);
         }
@@ -657,6 +694,8 @@ enum Event {
     Work(usize),
     /// The timeline puts other rules in force.
     Change,
+    /// Nothing came from outside for long.
+    Pause,
 }
 
 impl Element {

@@ -3,6 +3,7 @@
 mod destination;
 mod from_toxiproxy;
 pub mod go_json;
+mod listening;
 mod raw;
 mod services;
 mod toxics;
@@ -17,6 +18,7 @@ pub use raw::{
     schema,
 };
 
+pub use listening::Listening;
 pub use services::service_port;
 pub use toxics::{
     ListedToxic, Toxic, ToxicError, ToxicKind, ToxicStream, add_toxic, is_toxic_name_taken,
@@ -27,6 +29,7 @@ pub use wanted::{parse_route, parse_targets, parse_user};
 use crate::limits::IDLE_DEFAULT;
 use crate::profile::Profile;
 use crate::rules::{Rule, RuleKind};
+use jostle_common::ecn::Ecn;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -60,6 +63,8 @@ pub struct Route {
     /// After which silence a UDP flow is forgotten, 120 s when `None`, and a TCP connection torn
     /// down, never when `None`.
     pub idle: Option<Duration>,
+    /// How clients that connect over TCP are treated.
+    pub listening: Listening,
 }
 
 impl Route {
@@ -197,17 +202,20 @@ impl TcpMode {
     }
 
     /// The modes that have a name of their own, in the order in which they are listed.
-    pub const NAMED: [Self; 3] = [
+    pub const NAMED: [Self; 7] = [
         Self::Model(CongestionControl::Cubic),
         Self::Model(CongestionControl::Reno),
+        Self::Model(CongestionControl::CubicEcn),
+        Self::Model(CongestionControl::RenoEcn),
+        Self::Model(CongestionControl::Dctcp),
+        Self::Model(CongestionControl::Prague),
         Self::Raw(Unit::Line),
     ];
 
-    /// Returns the name on command lines and in rows: `cubic`, `reno` or `raw`.
+    /// Returns the name on command lines and in rows: that of the congestion control, or `raw`.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Model(CongestionControl::Cubic) => "cubic",
-            Self::Model(CongestionControl::Reno) => "reno",
+            Self::Model(control) => control.name(),
             Self::Raw(_) => "raw",
         }
     }
@@ -242,6 +250,46 @@ pub enum CongestionControl {
     Cubic,
     /// NewReno's additive increase and halving (RFC 5681).
     Reno,
+    /// CUBIC whose segments take marks, ECT(0), and which answers them as losses, once a window (RFC
+    /// 3168, RFC 9438 §4.6), without sending anything again.
+    CubicEcn,
+    /// Reno that does the same.
+    RenoEcn,
+    /// DCTCP (RFC 8257): segments take marks, ECT(0), and the window shrinks by half the share that
+    /// is marked.
+    Dctcp,
+    /// DCTCP's rule for segments that ask for low latency, ECT(1), as the senders of L4S do (RFC
+    /// 9331); of what TCP Prague adds it has the fractions of windows and the growth during
+    /// reductions, not the pacing and not the independence of the round trip.
+    Prague,
+}
+
+impl CongestionControl {
+    /// Returns the name on command lines, in configurations and in rows.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cubic => "cubic",
+            Self::Reno => "reno",
+            Self::CubicEcn => "cubic-ecn",
+            Self::RenoEcn => "reno-ecn",
+            Self::Dctcp => "dctcp",
+            Self::Prague => "prague",
+        }
+    }
+
+    /// Returns what the IP headers of its data segments say.
+    pub const fn ecn(self) -> Ecn {
+        match self {
+            Self::Cubic | Self::Reno => Ecn::NotEct,
+            Self::CubicEcn | Self::RenoEcn | Self::Dctcp => Ecn::Ect0,
+            Self::Prague => Ecn::Ect1,
+        }
+    }
+
+    /// Returns true if it answers each mark, and not only that there were some.
+    pub const fn is_scalable(self) -> bool {
+        matches!(self, Self::Dctcp | Self::Prague)
+    }
 }
 
 /// The pieces of a stream that share one fate on a raw route.

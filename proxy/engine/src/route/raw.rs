@@ -1,6 +1,7 @@
 //! Routes as people write them: a configuration file, a Toxiproxy configuration, or one route on
 //! the command line.
 
+use super::listening::RawListening;
 use super::wanted::{RawDestination, RawTarget};
 use super::{
     CongestionControl, HostPort, Route, Scheme, TcpMode, Transports, Unit, profile_of_toxics,
@@ -44,9 +45,9 @@ struct RawConfiguration {
 }
 
 /// The keys of a route.
-pub(super) const ROUTE_KEYS: [&str; 12] = [
+pub(super) const ROUTE_KEYS: [&str; 14] = [
     "name", "listen", "upstream", "target", "user", "profile", "seed", "enabled", "tcp", "unit",
-    "follow", "idle",
+    "follow", "idle", "open", "accept",
 ];
 
 /// A route: what is listened on, where it leads, and what happens on the way.
@@ -86,6 +87,23 @@ struct RawRoute {
     follow: bool,
     /// After how long a silent UDP flow is forgotten; 2m unless stated.
     idle: Option<Span>,
+    /// When its TCP listener is there: "always", which is so unless stated, or "with upstream": not
+    /// while the upstream refuses connections, or an outage cuts the route.
+    #[schemars(with = "Option<RawOpen>")]
+    open: Option<String>,
+    /// How long each TCP client waits in the kernel's backlog before it is accepted, one after the
+    /// other.
+    accept: Option<Span>,
+}
+
+/// When a TCP listener is there.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is of use")]
+enum RawOpen {
+    #[serde(rename = "always")]
+    Always,
+    #[serde(rename = "with upstream")]
+    WithUpstream,
 }
 
 /// A profile as a route names it.
@@ -112,13 +130,17 @@ enum RawTcp {
 
 /// What loss means on TCP, by its name.
 #[derive(JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 #[expect(dead_code, reason = "only its schema is of use")]
 enum RawTcpName {
     Model,
     Raw,
     Cubic,
     Reno,
+    CubicEcn,
+    RenoEcn,
+    Dctcp,
+    Prague,
 }
 
 /// A modelled TCP.
@@ -127,6 +149,9 @@ enum RawTcpName {
 struct RawModel {
     /// Its congestion control.
     model: RawCongestionControl,
+    /// Whether segments take marks, and the sender answers them as it answers losses; false unless
+    /// stated. dctcp and prague always do, in their own way.
+    ecn: Option<bool>,
 }
 
 /// Returns the JSON Schema of configurations (draft 7), as text with a line end.
@@ -149,6 +174,8 @@ pub fn schema() -> String {
 enum RawCongestionControl {
     Cubic,
     Reno,
+    Dctcp,
+    Prague,
 }
 
 impl Configuration {
@@ -246,7 +273,8 @@ fn route(
     let (scheme, listen) =
         parse_listen(&raw.listen).map_err(|problem| SettingError::new(at("listen"), problem))?;
     let transport = scheme.transports();
-    let RawRoute { upstream, target, user, .. } = raw;
+    let RawRoute { upstream, target, user, open, accept, .. } = raw;
+    let listening = RawListening { open, accept }.read(place, scheme)?;
     let destination = RawDestination { upstream, target, user }.read(place, scheme)?;
     let tcp = match (&raw.tcp, &raw.unit) {
         (None, None) if !toxics.is_empty() => TcpMode::for_rules(&profile_of_toxics(&toxics)),
@@ -287,6 +315,7 @@ fn route(
         tcp,
         follow: raw.follow,
         idle,
+        listening,
     };
     route.check_rules().map_err(|problem| SettingError::new(at("profile"), problem))?;
     Ok(route)
@@ -406,7 +435,8 @@ fn parse_host_port(text: &str) -> Result<HostPort, String> {
 }
 
 fn tcp_mode(place: &str, tcp: Option<Value>, unit: Option<&str>) -> Result<TcpMode, SettingError> {
-    const REMEDY: &str = "write \"model\", \"raw\" or { \"model\": \"cubic\" }";
+    const REMEDY: &str = "write \"model\", \"raw\", or { \"model\": \"cubic\" } (reno, dctcp, \
+                          prague)";
     let place_tcp = within(place, "tcp");
     let mode = match tcp {
         None => TcpMode::default(),
@@ -421,9 +451,18 @@ fn tcp_mode(place: &str, tcp: Option<Value>, unit: Option<&str>) -> Result<TcpMo
         },
         Some(value @ Value::Object(_)) => {
             let raw: RawModel = decode(&place_tcp, value)?;
-            TcpMode::Model(match raw.model {
-                RawCongestionControl::Cubic => CongestionControl::Cubic,
-                RawCongestionControl::Reno => CongestionControl::Reno,
+            TcpMode::Model(match (raw.model, raw.ecn) {
+                (RawCongestionControl::Cubic, Some(true)) => CongestionControl::CubicEcn,
+                (RawCongestionControl::Cubic, _) => CongestionControl::Cubic,
+                (RawCongestionControl::Reno, Some(true)) => CongestionControl::RenoEcn,
+                (RawCongestionControl::Reno, _) => CongestionControl::Reno,
+                (_, Some(false)) => {
+                    let problem = "without marks it would be Reno; leave ecn out, or write { \
+                                   \"model\": \"reno\" }";
+                    return Err(SettingError::new(within(&place_tcp, "ecn"), problem));
+                }
+                (RawCongestionControl::Dctcp, _) => CongestionControl::Dctcp,
+                (RawCongestionControl::Prague, _) => CongestionControl::Prague,
             })
         }
         Some(other) => {

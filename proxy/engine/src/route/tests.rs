@@ -159,7 +159,7 @@ fn toxics_are_applied_to_what_was_read() {
             r#"[ { "type": "noop" }, { "type": "packet_los" } ]"#,
             "[0].toxics[1]: invalid toxic type; write \"type\": latency, bandwidth, slow_close, \
              timeout, reset_peer, slicer, limit_data, noop, drop, mark, corrupt, delay, \
-             duplicate, reorder, rate, batch, outage, size, rebind, slice, stall, reset or close_after",
+             duplicate, reorder, rate, batch, outage, size, rebind, cross, slice, stall, reset or close_after",
         ),
         (
             r#"[ { "type": "drop", "attributes": { "chance": "5" } } ]"#,
@@ -350,4 +350,16 @@ fn mistakes_are_named_with_place_and_remedy() {
         read(two).unwrap_err().to_string(),
         r#"proxies[1].name: a second route is called "a"; give each its own name"#
     );
+}
+
+#[test]
+fn the_examples_of_the_document_are_read_and_written() {
+    let document = include_str!("../../../../docs/config.md");
+    let examples: Vec<&str> = document.split("```json\n").skip(1).collect();
+    for example in &examples {
+        let example = example.split("```").next().unwrap();
+        let read = read(example).unwrap_or_else(|error| panic!("{error}: {example}"));
+        assert_eq!(Configuration::from_json(&read.to_text(), &no_files).unwrap(), read);
+    }
+    assert_eq!(examples.len(), 2);
 }

@@ -1,5 +1,6 @@
 //! Routes as a configuration file has them: the way back from valid ones to what is read.
 
+use super::listening::OPEN;
 use super::{
     Configuration, CongestionControl, Destination, Forward, Route, TcpMode, Toxic, Unit,
     profile_of_toxics, toxics_of_profile,
@@ -78,6 +79,12 @@ impl Route {
         if let Some(idle) = self.idle {
             put("idle", Span(idle).to_string().into());
         }
+        if self.listening.with_upstream {
+            put("open", OPEN[1].into());
+        }
+        if let Some(accept) = self.listening.accept {
+            put("accept", Span(accept).to_string().into());
+        }
         Value::Object(fields)
     }
 
@@ -111,7 +118,18 @@ impl Route {
 fn written_mode(mode: TcpMode) -> (Value, Option<Value>) {
     match mode {
         TcpMode::Model(CongestionControl::Cubic) => ("model".into(), None),
-        TcpMode::Model(CongestionControl::Reno) => (json!({ "model": "reno" }), None),
+        TcpMode::Model(control) => {
+            let (model, ecn) = match control {
+                CongestionControl::CubicEcn => (CongestionControl::Cubic, true),
+                CongestionControl::RenoEcn => (CongestionControl::Reno, true),
+                plain => (plain, false),
+            };
+            let mut fields = json!({ "model": model.name() });
+            if ecn && let Some(fields) = fields.as_object_mut() {
+                fields.insert("ecn".into(), true.into());
+            }
+            (fields, None)
+        }
         TcpMode::Raw(Unit::Line) => ("raw".into(), None),
         TcpMode::Raw(Unit::Read) => ("raw".into(), Some("read".into())),
         TcpMode::Raw(Unit::Bytes(bytes)) => {

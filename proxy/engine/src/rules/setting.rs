@@ -206,6 +206,9 @@ pub(crate) trait HoldingRule: Stage + Debug + Send {
     /// Begins its work at `now`, before any packet comes.
     fn begin(&mut self, _now: Instant) {}
 
+    /// Sends nothing more until it begins again. Asked of what is [`Timing::Sending`] alone.
+    fn pause(&mut self) {}
+
     /// Takes back a packet that it sent itself and that has crossed the link whole by its `at`;
     /// returns the bytes that have become part of a stream by it. Asked of what is
     /// [`Timing::Sending`] alone.

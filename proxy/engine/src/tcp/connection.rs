@@ -107,7 +107,7 @@ impl Connection {
         let half = || Half {
             stream: Stream::default(),
             sender: Sender::new(control),
-            receiver: Receiver::default(),
+            receiver: Receiver::new(control.is_scalable()),
             held: 0,
             ended: false,
             has_room: true,
@@ -221,8 +221,14 @@ impl Connection {
         half.held -= freed;
     }
 
-    /// Takes in a segment that crossed the link of `direction` whole.
-    pub(super) fn handle(&mut self, direction: Direction, segment: &Segment, out: &mut Outlet<'_>) {
+    /// Takes in a segment that crossed the link of `direction` whole, marked on its way or not.
+    pub(super) fn handle(
+        &mut self,
+        direction: Direction,
+        segment: &Segment,
+        marked: bool,
+        out: &mut Outlet<'_>,
+    ) {
         // The end that it reaches is no more.
         if self.is_gone(direction.opposite()) {
             return;
@@ -231,7 +237,7 @@ impl Connection {
             (Direction::Up, Segment::Syn { sent }) => self.handle_syn(*sent, out),
             (Direction::Down, Segment::SynAck { echo, .. }) => self.handle_syn_ack(*echo, out),
             (_, Segment::Data(data)) if self.is_reached(direction, out) => {
-                self.handle_data(direction, data, out);
+                self.handle_data(direction, data, marked, out);
             }
             (_, Segment::Ack(ack)) if self.is_reached(direction, out) => {
                 out.record(self.half(direction.opposite()).sender.handle_ack(out.now, ack));
@@ -273,9 +279,15 @@ impl Connection {
         self.is_established(direction.opposite())
     }
 
-    fn handle_data(&mut self, direction: Direction, data: &Data, out: &mut Outlet<'_>) {
+    fn handle_data(
+        &mut self,
+        direction: Direction,
+        data: &Data,
+        marked: bool,
+        out: &mut Outlet<'_>,
+    ) {
         let half = self.half(direction);
-        half.receiver.handle(out.now, data);
+        half.receiver.handle(out.now, data, marked);
         let in_order = half.receiver.in_order();
         while let Some(bytes) = half.stream.take_before(in_order) {
             out.events.push_back(Event::Data { id: out.id, direction, bytes });

@@ -20,6 +20,16 @@ pub(super) trait Controller: Debug + Send {
     /// Returns the window after a loss at this one, at least two segments.
     fn reduced(&mut self, window: u32) -> u32;
 
+    /// Takes in that `delivered` segments arrived, of which so many were `marked`, when everything
+    /// before `acknowledged` had arrived and everything before `next` had been sent.
+    fn acknowledged(&mut self, _acknowledged: u64, _next: u64, _delivered: u32, _marked: u32) {}
+
+    /// Returns the window after marks at this one, at least two segments; those who do not count
+    /// them answer as to a loss.
+    fn marked(&mut self, window: u32) -> u32 {
+        self.reduced(window)
+    }
+
     /// Starts over after a timeout at `now`, when everything up to `next` had been sent.
     fn time_out(&mut self, _now: Instant, _next: u64) {}
 

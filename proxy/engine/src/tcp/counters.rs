@@ -13,6 +13,8 @@ pub struct Counters {
     pub timeouts: u64,
     /// Tail loss probes, new data or old.
     pub probes: u64,
+    /// Reductions of the window because of marks.
+    pub mark_reductions: u64,
 }
 
 impl AddAssign for Counters {
@@ -21,5 +23,6 @@ impl AddAssign for Counters {
         self.retransmissions += other.retransmissions;
         self.timeouts += other.timeouts;
         self.probes += other.probes;
+        self.mark_reductions += other.mark_reductions;
     }
 }

@@ -14,6 +14,7 @@
 //! | `undo` | what happens when it was not (RFC 4015) |
 //! | `window`, `usage`, `prr` | how much may be in flight (RFC 6937) |
 //! | `controller`, `cubic`, `reno`, `hystart` | how that grows and shrinks (RFC 9438, 5681) |
+//! | `sender::marks`, `echo`, `dctcp` | the answer to marks, if asked for (RFC 3168, RFC 8257) |
 //! | `receiver` | order, delayed acknowledgements, SACK (RFC 2018) |
 //! | `connection`, `stream` | both directions, the bytes |
 //! | `model`, `timers`, `event` | all connections of a route over its two links |
@@ -21,7 +22,7 @@
 //! | `bulk` | one that never ends, for cross traffic |
 //!
 //! Left out, as it hardly changes these times: the kernel's timer wheel, its rules for quick
-//! acknowledgements, F-RTO, pacing, ECN. Left out, and to be known: acknowledgements do not ride on
+//! acknowledgements, F-RTO, pacing. Left out, and to be known: acknowledgements do not ride on
 //! data of the other direction; Nagle's delay is not modelled (small pieces go at once); without
 //! D-SACK a network that reorders heavily (far more than a quarter of the least round-trip time)
 //! costs more than it would cost Linux; a connection never gives up by itself.
@@ -31,6 +32,8 @@ mod connection;
 mod controller;
 mod counters;
 mod cubic;
+mod dctcp;
+mod echo;
 mod event;
 mod handshake;
 mod hystart;

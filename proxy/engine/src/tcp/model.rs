@@ -12,6 +12,7 @@ use crate::route::CongestionControl;
 use crate::stage::{Output, Stage};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
+use jostle_common::ecn::Ecn;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
@@ -159,12 +160,17 @@ impl Model {
     /// Opens a connection for a client: the handshake begins to cross the links. An id that is in
     /// use is left alone.
     pub fn open(&mut self, now: Instant, id: u32) {
+        self.open_as(now, id, self.control);
+    }
+
+    /// Does the same for a connection with a congestion control of its own.
+    pub fn open_as(&mut self, now: Instant, id: u32, control: CongestionControl) {
         self.catch_up(now);
         if self.connections.contains_key(&id) {
             return;
         }
         let mut out = outlet!(self, now, id);
-        let connection = Connection::open(self.control, self.memory.clone(), &mut out);
+        let connection = Connection::open(control, self.memory.clone(), &mut out);
         self.connections.insert(id, Box::new(connection));
         self.settle(id);
     }
@@ -342,7 +348,7 @@ impl Model {
         let mut out = outlet!(self, self.clock, id);
         match &packet.body {
             Body::Segment(segment) if !packet.is_damaged() => {
-                connection.handle(direction, segment, &mut out)
+                connection.handle(direction, segment, packet.ecn == Ecn::Ce, &mut out);
             }
             Body::Reset => {
                 connection.handle_reset(direction, &mut out);
@@ -385,7 +391,11 @@ impl Model {
         }
         for (direction, flow, body) in self.sends.drain(..) {
             self.links.iter_mut().for_each(|link| link.begin(self.clock));
-            let packet = Packet::new(flow, self.clock, body);
+            let ecn = match &body {
+                Body::Segment(segment) => segment.ecn(),
+                Body::Data(_) | Body::Cross(_) | Body::End | Body::Reset => Ecn::NotEct,
+            };
+            let packet = Packet { ecn, ..Packet::new(flow, self.clock, body) };
             let link = &mut self.links[direction.index()];
             if self.tells_arrivals {
                 self.events.push_back(Event::Arrived(direction, link.numbered(&packet).into()));

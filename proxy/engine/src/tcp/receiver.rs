@@ -1,6 +1,7 @@
 //! The receiving half of one direction of a connection: puts segments in order and decides when to
 //! acknowledge.
 
+use super::echo::Echo;
 use super::ranges::RangeSet;
 use crate::segment::{Ack, Blocks, Data};
 use jostle_common::time::Instant;
@@ -37,11 +38,18 @@ pub(super) struct Receiver {
     acknowledged: u64,
     /// The timestamp to echo.
     echo: Instant,
+    marks: Echo,
 }
 
 impl Receiver {
-    /// Takes in a segment that arrives at `now`.
-    pub(super) fn handle(&mut self, now: Instant, data: &Data) {
+    /// Creates the receiver for a sender that answers each mark, or the news of marks alone.
+    pub(super) fn new(accurate: bool) -> Self {
+        Self { marks: Echo::new(accurate), ..Self::default() }
+    }
+
+    /// Takes in a segment that arrives at `now`, marked on its way or not.
+    pub(super) fn handle(&mut self, now: Instant, data: &Data, marked: bool) {
+        self.ack_now |= self.marks.handle(marked, data.answered);
         if data.start <= self.acknowledged {
             // RFC 7323 §4.3: of several segments that one acknowledgement covers, the first is
             // echoed.
@@ -117,7 +125,8 @@ impl Receiver {
         self.acknowledged = self.next;
         let mut blocks = Blocks::default();
         self.recent.iter().for_each(|block| blocks.push(block.clone()));
-        Some(Ack { next: self.next, blocks, echo: self.echo })
+        let (congested, marked) = (self.marks.is_congested(), self.marks.marked());
+        Some(Ack { next: self.next, blocks, echo: self.echo, congested, marked })
     }
 }
 
@@ -125,16 +134,18 @@ impl Receiver {
 #[allow(clippy::single_range_in_vec_init, reason = "one block is reported")]
 mod tests {
     use super::*;
+    use jostle_common::ecn::Ecn;
 
     const MS: fn(u64) -> Instant = Instant::from_millis;
 
     fn data(number: u64) -> Data {
-        Data { start: number * 100, payload: 100, fin: false, sent: MS(number) }
+        let (start, sent) = (number * 100, MS(number));
+        Data { start, payload: 100, fin: false, sent, ecn: Ecn::NotEct, answered: false }
     }
 
     /// Returns what is acknowledged at the moment segment `number` arrives.
     fn arrive(receiver: &mut Receiver, at: u64, number: u64) -> Option<(u64, Vec<Range<u64>>)> {
-        receiver.handle(MS(at), &data(number));
+        receiver.handle(MS(at), &data(number), false);
         receiver.poll(MS(at)).map(|ack| (ack.next, ack.blocks.as_slice().to_vec()))
     }
 
@@ -188,11 +199,11 @@ mod tests {
     #[test]
     fn echoes_the_first_segment_that_waited() {
         let mut receiver = Receiver::default();
-        receiver.handle(MS(50), &data(0));
-        receiver.handle(MS(60), &data(1));
+        receiver.handle(MS(50), &data(0), false);
+        receiver.handle(MS(60), &data(1), false);
         assert_eq!(receiver.poll(MS(60)).unwrap().echo, MS(0));
-        receiver.handle(MS(70), &data(2));
-        receiver.handle(MS(71), &data(3));
+        receiver.handle(MS(70), &data(2), false);
+        receiver.handle(MS(71), &data(3), false);
         assert_eq!(receiver.poll(MS(71)).unwrap().echo, MS(2));
     }
 
@@ -200,9 +211,9 @@ mod tests {
     fn the_end_waits_for_what_is_before_it() {
         let mut receiver = Receiver::default();
         let fin = Data { fin: true, ..data(1) };
-        receiver.handle(MS(1), &fin);
+        receiver.handle(MS(1), &fin, false);
         assert!(!receiver.is_complete() && receiver.in_order() == 0);
-        receiver.handle(MS(2), &data(0));
+        receiver.handle(MS(2), &data(0), false);
         assert!(receiver.is_complete() && receiver.in_order() == 200);
         assert_eq!(receiver.poll(MS(2)).unwrap().next, 201);
     }

@@ -2,6 +2,7 @@
 
 use super::controller::Controller;
 use super::cubic::CubicWithHyStart;
+use super::dctcp::Dctcp;
 use super::hystart::Sight;
 use super::reno::Reno;
 use crate::route::CongestionControl;
@@ -27,8 +28,11 @@ pub(super) struct Window {
 impl Window {
     pub(super) fn new(control: CongestionControl) -> Self {
         let control: Box<dyn Controller> = match control {
-            CongestionControl::Cubic => Box::new(CubicWithHyStart::default()),
-            CongestionControl::Reno => Box::new(Reno),
+            CongestionControl::Cubic | CongestionControl::CubicEcn => {
+                Box::new(CubicWithHyStart::default())
+            }
+            CongestionControl::Reno | CongestionControl::RenoEcn => Box::new(Reno),
+            CongestionControl::Dctcp | CongestionControl::Prague => Box::new(Dctcp::default()),
         };
         Self { segments: INITIAL, threshold: None, credit: 0, control }
     }
@@ -87,6 +91,17 @@ impl Window {
     pub(super) fn reduce(&mut self) {
         self.credit = 0;
         self.threshold = Some(self.control.reduced(self.segments));
+    }
+
+    /// Takes in how many of the segments that arrived were marked.
+    pub(super) fn note_marks(&mut self, acknowledged: u64, next: u64, delivered: u32, marked: u32) {
+        self.control.acknowledged(acknowledged, next, delivered, marked);
+    }
+
+    /// Lowers window and threshold because of marks; growth goes on from there.
+    pub(super) fn answer_marks(&mut self) {
+        self.segments = self.control.marked(self.segments);
+        self.threshold = Some(self.segments);
     }
 
     /// Goes back to a window and a threshold from before a reduction, or stays where it is further.

@@ -94,6 +94,19 @@ seed 7, 12.3 s, 1 line of the event log lost, held up to 100 of 1,024 MiB";
 }
 
 #[test]
+fn congestion_is_told_where_there_was_any_and_where_it_is_not_carried() {
+    let mut run = run();
+    assert!(!text(&run, &[]).contains("congestion"));
+    run.links[2].ecn = Some(EcnCounters { ect0: 9_000, ect1: 0, ce: 592, marked: 500 });
+    let said = text(&run, &[]);
+    assert!(said.contains("\n  congestion: ECT(0) 9,000, CE 592 (500 marked here)\n"), "{said}");
+    run.links[2].ecn = None;
+    let said = text(&run, &[]);
+    assert!(said.contains("\nseed 7, 12.3 s, 1 line of the event log lost, "), "{said}");
+    assert!(said.contains(", congestion bits (ECN) not carried"), "{said}");
+}
+
+#[test]
 fn jitter_that_kept_order_took_away_is_warned_of() {
     let profile = r#"{ "up": [ { "rule": "delay", "time": "40ms", "jitter": "5ms" } ] }"#;
     let mut run = run();

@@ -54,7 +54,8 @@ function take(event) {
 }
 
 function row(event) {
-  const what = event.fate === "discarded" ? `lost: ${event.reason ?? "?"}` : event.flipped_bits > 0 ? `damaged, ${event.flipped_bits} bits` : event.fate;
+  const arrived = event.marked ? "delivered, marked CE" : event.fate;
+  const what = event.fate === "discarded" ? `lost: ${event.reason ?? "?"}` : event.flipped_bits > 0 ? `damaged, ${event.flipped_bits} bits` : arrived;
   const cells = [event.t.toFixed(3), event.direction, event.copy > 0 ? `${event.packet}+${event.copy}` : event.packet, event.flow, `${event.size} B`, what, (event.rules ?? []).join(", "), event.delay == null ? "" : millis(event.delay * 1000)];
   return el("tr", { class: event.fate === "discarded" ? "lost" : event.flipped_bits > 0 ? "damaged" : "", "data-way": event.direction },
     ...cells.map((cell) => el("td", {}, String(cell))));

@@ -36,7 +36,7 @@ const way = (counts) => (counts ? parts([`${count(counts.packets)} ·`, `${bytes
 const parts = (texts) => texts.filter(Boolean).flatMap((text, place) => [place ? " " : "", el("span", { class: "part" }, text)]);
 
 function row(proxy, flow) {
-  const name = `${flow.protocol} ${flow.client}`;
+  const name = `${flow.protocol} ${flow.client}${flow.target == null ? "" : ` → ${flow.target}`}`;
   // On a route of both, a number may mean one of either.
   const where = (...parts) => `${path(proxy.name, "flows", flow.id, ...parts)}?protocol=${flow.protocol}`;
   const close = el("button", { type: "button", "data-key": `close-${flow.id}`, "aria-label": `Close ${name}`, onclick: () => end(`${name} closed`, "DELETE", where()) }, "Close");

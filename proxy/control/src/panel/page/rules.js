@@ -115,9 +115,9 @@ export function replace(profile, value) {
   Object.assign(profile, expand(value));
 }
 
-const KINDS = ["outage", "size", "rebind", "slice", "stall", "slow_close", "close_after", "drop", "delay", "rate"];
+const KINDS = ["outage", "size", "mark", "rebind", "slice", "stall", "slow_close", "close_after", "drop", "delay", "rate"];
 const FRESH = {
-  outage: { up: "10s", down: "500ms" }, size: { max: "1200B" }, rebind: { every: "30s" }, slice: { size: "100B", gap: "1ms" }, stall: { after: "10kB" }, slow_close: { delay: "1s" },
+  outage: { up: "10s", down: "500ms" }, size: { max: "1200B" }, mark: { chance: "10%" }, rebind: { every: "30s" }, slice: { size: "100B", gap: "1ms" }, stall: { after: "10kB" }, slow_close: { delay: "1s" },
   close_after: { bytes: "100kB" }, drop: { every: 10 }, delay: { time: "20ms" }, rate: { limit: "10Mbit/s" },
 };
 byId("new-kind").append(...KINDS.map((kind) => el("option", { value: kind }, kind)));

@@ -67,11 +67,11 @@ fn mistakes_are_named_with_place_and_remedy() {
         ),
         (
             r#"{ "up": [ { "chance": "2%" } ] }"#,
-            r#"up[0]: no "rule" says what it is; write "rule": drop, mark, corrupt, delay, duplicate, reorder, rate, batch, outage, size, rebind, slice, stall, slow_close, reset or close_after"#,
+            r#"up[0]: no "rule" says what it is; write "rule": drop, mark, corrupt, delay, duplicate, reorder, rate, batch, outage, size, rebind, cross, slice, stall, slow_close, reset or close_after"#,
         ),
         (
             r#"{ "down": [ { "rule": "dorp" } ] }"#,
-            r#"down[0].rule: "dorp" is not a rule; write drop, mark, corrupt, delay, duplicate, reorder, rate, batch, outage, size, rebind, slice, stall, slow_close, reset or close_after"#,
+            r#"down[0].rule: "dorp" is not a rule; write drop, mark, corrupt, delay, duplicate, reorder, rate, batch, outage, size, rebind, cross, slice, stall, slow_close, reset or close_after"#,
         ),
         (
             r#"{ "both": [ { "rule": "rebind", "first": "1s" } ] }"#,

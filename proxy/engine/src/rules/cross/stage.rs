@@ -54,6 +54,10 @@ impl HoldingRule for CrossStage {
         self.work = self.sending(now);
     }
 
+    fn pause(&mut self) {
+        self.work = Sending::Nothing;
+    }
+
     fn arrived(&mut self, packet: &Packet) -> u64 {
         match (&mut self.work, &packet.body) {
             (Sending::Streams(streams), Body::Cross(cross)) => streams.arrived(packet.at, cross),

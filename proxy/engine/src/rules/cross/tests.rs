@@ -188,6 +188,15 @@ const ALL_SORTS: &str = r#"
     { "rule": "delay", "time": "10ms", "jitter": "4ms", "reorder": true }, { "rule": "reorder", "chance": "2%", "behind": 3 },
     { "rule": "outage", "up": "300ms", "down": "20ms" }, { "rule": "drop", "chance": "2%", "per": "flow" }"#;
 
+/// Mostly close together, now and then silence, and sometimes for so long that it pauses.
+const fn gap_most(index: u64) -> u64 {
+    match index {
+        _ if index % 400 == 399 => 200_000 * MS,
+        _ if index.is_multiple_of(100) => 900 * MS,
+        _ => 4 * MS,
+    }
+}
+
 /// Sends packets at drawn times and looks at the link in between as `look` says. Returns what came
 /// out, and the link.
 fn run(
@@ -200,8 +209,7 @@ fn run(
     let (mut at, mut outputs) = (Instant::START, Vec::new());
     for index in 0..1200 {
         let draw = draws.draw(index, 0, 0);
-        // Mostly close together, now and then silence.
-        let most = if index % 100 == 0 { 900 * MS } else { 4 * MS };
+        let most = gap_most(index);
         let next = at.plus_nanos(below(draw.first(), most));
         look(&mut link, at, next);
         at = next;
@@ -224,7 +232,7 @@ fn late_is_not_different_and_nothing_is_missing() {
             let mut at = from;
             while at < to {
                 link.keep_up(at);
-                at = at.plus_nanos(3 * MS + 1);
+                at = at.plus_nanos(37 * MS + 1);
             }
         });
         assert!(at_once == kept_up, "seed {seed}");
@@ -260,7 +268,7 @@ fn polling_each_step_gives_the_same() {
         let (mut at, mut outputs, mut steps) = (Instant::START, Vec::new(), 0);
         for index in 0..1200 {
             let draw = draws.draw(index, 0, 0);
-            let most = if index % 100 == 0 { 900 * MS } else { 4 * MS };
+            let most = gap_most(index);
             at = at.plus_nanos(below(draw.first(), most));
             while let Some(due) = link.deadline().filter(|due| *due <= at) {
                 outputs.extend(link.poll(due));
@@ -372,14 +380,37 @@ fn a_stream_that_gave_up_is_followed_by_another() {
     let text = r#"{ "up": [ { "rule": "cross", "tcp": 1 }, { "rule": "rate", "limit": "1Mbit/s" } ],
         "phases": [ { "for": "10s" }, { "for": "2h", "up": [ { "rule": "drop", "chance": "100%" } ] }, {} ] }"#;
     let mut link = link_of(&Profile::from_json(text).unwrap(), 1);
-    link.handle(packet(Instant::START, 100));
-    while link.poll(Instant::from_secs(9)).is_some() {}
-    link.keep_up(Instant::from_secs(7100));
-    let cut = link.counters().cross;
-    assert!(cut.discarded > 100 && cut.goodput > 1_000_000, "{cut:?}");
-    link.keep_up(Instant::from_secs(7400));
-    let again = link.counters().cross.goodput - cut.goodput;
-    assert!(again > 1_000_000, "{again} bytes behind the cut");
+    let mut goodput_at = |second: u64| {
+        // Something comes now and then, or it would pause.
+        let first = link.counters().entered * 30;
+        for at in (first..=second).step_by(30).map(Instant::from_secs) {
+            while link.poll(at).is_some() {}
+            link.handle(packet(at, 100));
+        }
+        while link.poll(Instant::from_secs(second)).is_some() {}
+        (link.counters().cross.goodput, link.counters().cross.discarded)
+    };
+    let ((cut, lost), (again, _)) = (goodput_at(7100), goodput_at(7400));
+    assert!(cut > 1_000_000 && lost > 100, "{cut} bytes, {lost} lost");
+    assert!(again - cut > 1_000_000, "{again} bytes behind the cut");
+}
+
+#[test]
+fn after_a_minute_of_silence_it_pauses_until_the_next_packet() {
+    let rules = r#"{ "rule": "cross", "rate": "1Mbit/s", "size": "125B" }, { "rule": "rate", "limit": "10Mbit/s" }"#;
+    let mut link = link(rules, 1);
+    for (second, sent) in [(0, 60_001), (3600, 120_002)] {
+        let at = Instant::from_secs(second);
+        while link.poll(at).is_some() {}
+        link.handle(packet(at, 125));
+        // It leaves a tenth of a millisecond later.
+        while link.poll(at + Duration::from_secs(1)).is_some() {}
+        assert!(link.keep_up(at + Duration::from_secs(59)).is_some());
+        assert_eq!(link.keep_up(at + Duration::from_secs(1000)), None);
+        let cross = link.counters().cross;
+        assert_eq!((cross.sent, cross.held), (sent, 0), "a packet a millisecond, for a minute");
+        assert_eq!(link.deadline(), None);
+    }
 }
 
 #[test]

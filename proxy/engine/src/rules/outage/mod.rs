@@ -29,7 +29,7 @@ pub struct Outage {
 
 impl Outage {
     /// Makes the spans of time in which the link works or is cut.
-    fn spans(&self, origin: Origin) -> Sojourns {
+    pub(crate) fn spans(&self, origin: Origin) -> Sojourns {
         Sojourns::starting_up(self.up, self.down, self.random, origin)
     }
 }

@@ -100,9 +100,8 @@ impl FlowMatch {
 fn share_of_multiples(every: &[u128], all: u128) -> f64 {
     let Some((first, rest)) = every.split_first() else { return 0.0 };
     // Of eight 32-bit numbers the least common multiple may be beyond 128 bits: a share of nothing.
-    let both = match (all / gcd(all, *first)).checked_mul(*first) {
-        Some(both) => both,
-        None => return share_of_multiples(rest, all),
+    let Some(both) = (all / gcd(all, *first)).checked_mul(*first) else {
+        return share_of_multiples(rest, all);
     };
     1.0 / both as f64 + share_of_multiples(rest, all) - share_of_multiples(rest, both)
 }

@@ -4,6 +4,7 @@
 //! to send until it has none. It knows offsets only; the bytes stay with the connection. The
 //! structure follows Linux's, so that its times come out the same.
 
+mod marks;
 mod timer;
 mod transmit;
 
@@ -23,6 +24,7 @@ use crate::tcp::undo::Undo;
 use crate::tcp::usage::Usage;
 use crate::tcp::window::{INITIAL, Window};
 use jostle_common::time::Instant;
+use marks::Marks;
 use timer::Timer;
 
 /// The most payload in a segment: 1500 bytes less headers with timestamps.
@@ -39,6 +41,8 @@ enum Phase {
     Open,
     /// Something arrived out of order; new data still goes (limited transmit, RFC 3042).
     Disorder,
+    /// Marks were met: the window shrinks as after a loss, and nothing is repaired (Linux's CWR).
+    Reduced,
     /// Losses are being repaired under a reduced window.
     Recovery,
     /// A timeout said that all is lost; slow start repairs it.
@@ -57,9 +61,11 @@ pub(in crate::tcp) struct Sender {
     window: Window,
     usage: Usage,
     phase: Phase,
-    /// The end of what was sent when the phase began: its acknowledgement ends Recovery and Loss.
+    /// The end of what was sent when the phase began: its acknowledgement ends Recovery and Loss, and
+    /// that of anything behind it ends Reduced.
     phase_end: u64,
     reduction: Reduction,
+    marks: Marks,
     /// The values to go back to if the reduction under way turns out to be needless.
     undo: Option<Undo>,
     probe: Probe,
@@ -91,6 +97,7 @@ impl Sender {
             phase: Phase::Open,
             phase_end: 0,
             reduction: Reduction::default(),
+            marks: Marks::new(control.ecn(), control.is_scalable()),
             undo: None,
             probe: Probe::default(),
             probing: false,
@@ -202,6 +209,7 @@ impl Sender {
         let mut restart_timer =
             progress.advanced || self.is_sack_of_earlier_data(&progress, sample.is_some());
         let lost = self.update_phase(now, &mut restart_timer);
+        self.answer_marks(ack, &progress);
         if restart_timer {
             self.restart_timer(now);
         }
@@ -307,6 +315,11 @@ impl Sender {
             self.phase = Phase::Open;
             self.undo = None;
         }
+        // The answer reaches the receiver with what goes behind it; until then it repeats the mark.
+        if self.phase == Phase::Reduced && self.board.acknowledged() > self.phase_end {
+            self.window.set(self.window.threshold());
+            self.phase = Phase::Open;
+        }
         let retransmitted_before = self.board.retransmitted();
         let lost = self.detect_losses(now, restart_timer);
         // A repair that is marked lost leaves the account of repairs.
@@ -316,6 +329,7 @@ impl Sender {
             // After a timeout everything out was marked, so losses are no news; a lost repair is.
             Phase::Loss if !lost_again => {}
             _ if self.board.lost() > 0 => self.enter_recovery(),
+            Phase::Reduced => {}
             _ => {
                 let phase = self.calm_phase();
                 if phase != self.phase {
@@ -350,6 +364,11 @@ impl Sender {
         if self.phase == Phase::Recovery {
             return;
         }
+        if self.phase == Phase::Reduced {
+            // One reduction for all that a window met.
+            self.phase = Phase::Recovery;
+            return;
+        }
         self.phase = Phase::Recovery;
         self.phase_end = self.board.next();
         self.probe.end();
@@ -365,7 +384,7 @@ impl Sender {
 
     /// Reduces or grows the window by what an acknowledgement brought.
     fn update_window(&mut self, now: Instant, progress: &Progress, lost: u32) {
-        if self.phase == Phase::Recovery {
+        if self.is_reducing() {
             let clean = progress.advanced && lost == 0;
             self.reduce_window(progress.delivered, clean);
         } else if progress.advanced
@@ -373,6 +392,11 @@ impl Sender {
         {
             self.window.grow(now, progress.delivered);
         }
+    }
+
+    /// Returns true while the window follows a reduction.
+    fn is_reducing(&self) -> bool {
+        matches!(self.phase, Phase::Recovery | Phase::Reduced)
     }
 
     fn reduce_window(&mut self, delivered: u32, clean: bool) {

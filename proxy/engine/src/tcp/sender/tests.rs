@@ -5,6 +5,7 @@
 use super::timer::TimerKind;
 use super::*;
 use crate::segment::{Blocks, Data};
+use jostle_common::ecn::Ecn;
 use std::ops::Range;
 
 const MS: u64 = 1_000_000;
@@ -13,17 +14,25 @@ const MS: u64 = 1_000_000;
 struct Bench {
     sender: Sender,
     now: Instant,
+    /// What acknowledgements say of marks.
+    congested: bool,
+    marked: u64,
 }
 
 impl Bench {
     /// Creates a Reno sender after a handshake of `rtt` milliseconds, with so many segments to
     /// send.
     fn new(rtt: u64, segments: u64) -> Self {
-        let mut sender = Sender::new(CongestionControl::Reno);
+        Self::of(CongestionControl::Reno, rtt, segments)
+    }
+
+    /// Creates a sender under another control.
+    fn of(control: CongestionControl, rtt: u64, segments: u64) -> Self {
+        let mut sender = Sender::new(control);
         let now = Instant::from_millis(rtt);
         sender.start(now, Some(rtt * MS), 0);
         sender.write(segments * u64::from(PAYLOAD_MAX));
-        Self { sender, now }
+        Self { sender, now, congested: false, marked: 0 }
     }
 
     /// Sends what may be sent; returns the numbers of the segments.
@@ -44,7 +53,9 @@ impl Bench {
         let size = u64::from(PAYLOAD_MAX);
         let mut reported = Blocks::default();
         blocks.iter().for_each(|block| reported.push(block.start * size..block.end * size));
-        self.sender.handle_ack(self.now, &Ack { next: next * size, blocks: reported, echo });
+        let (congested, marked) = (self.congested, self.marked);
+        let ack = Ack { next: next * size, blocks: reported, echo, congested, marked };
+        self.sender.handle_ack(self.now, &ack);
         self.send()
     }
 
@@ -87,7 +98,8 @@ fn the_last_segment_carries_the_end() {
     assert_eq!((first.payload, first.fin, first.end()), (1448, false, 1448));
     assert_eq!((last.start, last.payload, last.fin, last.end()), (1448, 552, true, 2001));
     assert_eq!(sender.poll(Instant::START), None);
-    let ack = |next| Ack { next, blocks: Blocks::default(), echo: Instant::START };
+    let (blocks, echo) = (Blocks::default(), Instant::START);
+    let ack = |next| Ack { next, blocks: blocks.clone(), echo, congested: false, marked: 0 };
     sender.handle_ack(Instant::START, &ack(2000));
     assert!(!sender.is_done() && sender.sent() == 2000);
     sender.handle_ack(Instant::START, &ack(2001));
@@ -293,4 +305,80 @@ fn an_acknowledgement_of_what_was_never_sent_is_ignored() {
     assert!(bench.ack(100, 11, &[]).is_empty());
     assert!(bench.ack(0, 0, &[50..60]).is_empty());
     assert_eq!((bench.sender.board.acknowledged(), bench.sender.board.sacked()), (0, 0));
+}
+
+/// Acknowledges one more segment each millisecond, from `from` to `to`; returns what was sent then:
+/// the number of each segment, what its header says, and whether it tells of an answer.
+fn acknowledge(bench: &mut Bench, from: u64, to: u64) -> Vec<(u64, Ecn, bool)> {
+    let mut sent = Vec::new();
+    for next in from..=to {
+        let (blocks, echo) = (Blocks::default(), bench.now);
+        let (congested, marked) = (bench.congested, bench.marked);
+        let next = next * u64::from(PAYLOAD_MAX);
+        bench.now = bench.now.plus_nanos(MS);
+        bench.sender.handle_ack(bench.now, &Ack { next, blocks, echo, congested, marked });
+        let polled = std::iter::from_fn(|| bench.sender.poll(bench.now));
+        sent.extend(
+            polled.map(|data| (data.start / u64::from(PAYLOAD_MAX), data.ecn, data.answered)),
+        );
+    }
+    sent
+}
+
+#[test]
+fn a_mark_halves_the_window_once_and_has_nothing_sent_again() {
+    let mut bench = Bench::of(CongestionControl::RenoEcn, 100, 1000);
+    bench.send();
+    bench.ack(100, 10, &[]);
+    assert_eq!(bench.window(), 20);
+    bench.congested = true;
+    // Ten go for twenty that arrive, the first of them with the answer.
+    let sent = acknowledge(&mut bench, 11, 30);
+    assert_eq!(bench.sender.phase, Phase::Reduced);
+    let numbers: Vec<u64> = sent.iter().map(|sent| sent.0).collect();
+    assert_eq!(numbers, (30..40).collect::<Vec<_>>());
+    assert!(sent.iter().all(|sent| sent.1 == Ecn::Ect0));
+    assert!(sent.iter().all(|sent| sent.2 == (sent.0 == 30)), "{sent:?}");
+    // The receiver has it: it is over, and growth begins again.
+    bench.congested = false;
+    acknowledge(&mut bench, 31, 31);
+    assert_eq!((bench.sender.phase, bench.window()), (Phase::Open, 10));
+    acknowledge(&mut bench, 32, 45);
+    assert_eq!(bench.window(), 11);
+    let counters = bench.sender.counters();
+    assert_eq!((counters.mark_reductions, counters.retransmissions), (1, 0));
+}
+
+#[test]
+fn a_loss_amid_the_answer_to_a_mark_lowers_nothing_further() {
+    let mut bench = Bench::of(CongestionControl::RenoEcn, 100, 1000);
+    bench.send();
+    bench.ack(100, 10, &[]);
+    bench.congested = true;
+    acknowledge(&mut bench, 11, 14);
+    let threshold = bench.sender.window.threshold();
+    let again = bench.ack(1, 14, &[15..19]);
+    assert_eq!((bench.sender.phase, again.first()), (Phase::Recovery, Some(&14)));
+    assert_eq!(bench.sender.window.threshold(), threshold, "one reduction a window");
+    // What is sent again takes no marks.
+    assert_eq!(bench.sender.counters().retransmissions, 1);
+    assert_eq!(bench.sender.marks.of_segment(false), Ecn::NotEct);
+}
+
+#[test]
+fn dctcp_lowers_the_window_by_half_the_share_and_goes_on_growing() {
+    let mut bench = Bench::of(CongestionControl::Prague, 100, 10_000);
+    bench.send();
+    bench.ack(100, 10, &[]);
+    bench.marked = 1;
+    let sent = acknowledge(&mut bench, 11, 11);
+    assert!(sent.is_empty() && bench.window() == 10, "all is taken to be marked: half");
+    // The next answer waits for what was sent by then.
+    bench.marked = 2;
+    acknowledge(&mut bench, 12, 29);
+    assert_eq!(bench.sender.counters().mark_reductions, 1);
+    bench.marked = 3;
+    let sent = acknowledge(&mut bench, 30, 30);
+    assert_eq!(bench.sender.counters().mark_reductions, 2);
+    assert!(sent.iter().all(|sent| sent.1 == Ecn::Ect1 && !sent.2));
 }

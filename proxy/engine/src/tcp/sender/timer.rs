@@ -78,7 +78,7 @@ impl Sender {
         let fresh = match self.phase {
             Phase::Open | Phase::Disorder => true,
             Phase::Loss => self.timeouts == 0 || self.board.acknowledged() >= self.phase_end,
-            Phase::Recovery => self.board.acknowledged() >= self.phase_end,
+            Phase::Recovery | Phase::Reduced => self.board.acknowledged() >= self.phase_end,
         };
         if fresh {
             self.reduce();
@@ -106,7 +106,8 @@ impl Sender {
     /// Sets the timer for a probe, not behind the retransmission timeout; returns true if a probe
     /// may go.
     pub(super) fn set_probe_timer(&mut self, now: Instant, timeout_at: Instant) -> bool {
-        let Some(smoothed) = self.rtt.smoothed().filter(|_| self.phase == Phase::Open) else {
+        let may_probe = matches!(self.phase, Phase::Open | Phase::Reduced);
+        let Some(smoothed) = self.rtt.smoothed().filter(|_| may_probe) else {
             return false;
         };
         let out = self.board.out();

@@ -55,7 +55,7 @@ impl Sender {
         let data = new.or_else(|| {
             let sent = self.board.send_last(now)?;
             self.counters.retransmissions += 1;
-            Some(self.data(now, sent.start, sent.end()))
+            Some(self.data(now, sent.start, sent.end(), false))
         });
         if data.is_some() {
             self.counters.probes += 1;
@@ -83,7 +83,7 @@ impl Sender {
                 at: now.plus_nanos(self.rtt.timeout()),
             });
         }
-        Some(self.data(now, sent.start, sent.end()))
+        Some(self.data(now, sent.start, sent.end(), false))
     }
 
     fn send_new(&mut self, now: Instant) -> Option<Data> {
@@ -104,16 +104,23 @@ impl Sender {
         if was_idle || matches!(self.timer, Some(Timer { kind: TimerKind::Probe, .. })) {
             self.restart_retransmission_timer(now);
         }
-        if self.phase == Phase::Recovery {
+        if self.is_reducing() {
             self.reduction.handle_sent();
         }
-        Some(self.data(now, start, self.board.next()))
+        Some(self.data(now, start, self.board.next(), true))
     }
 
-    fn data(&mut self, now: Instant, start: u64, end: u64) -> Data {
+    fn data(&mut self, now: Instant, start: u64, end: u64, is_new: bool) -> Data {
         self.last_sent = now;
         self.counters.segments += 1;
         let fin = end > self.written;
-        Data { start, payload: (end - start) as u32 - u32::from(fin), fin, sent: now }
+        Data {
+            start,
+            payload: (end - start) as u32 - u32::from(fin),
+            fin,
+            sent: now,
+            ecn: self.marks.of_segment(is_new),
+            answered: is_new && self.marks.take_tells(),
+        }
     }
 }
