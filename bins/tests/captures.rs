@@ -121,6 +121,15 @@ fn assert_agreement(frames: &[Frame], events: &[Value], summary: &Summary, proto
                 .map(|rule| rule.as_str().unwrap())
                 .collect();
             assert!(rules.iter().all(|rule| seen[0][2].contains(rule)), "{event}: {seen:?}");
+            // Drops by a chance say what was drawn, and that it was a hit.
+            if event["reason"] == "drop" {
+                let drawn = seen[0][2].split(": drew ").nth(1).expect("a draw");
+                let (number, below) = drawn.split_once(" of ").expect("and what it had to be");
+                let below: String =
+                    below.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+                let [number, below] = [number, &below].map(|text| text.parse::<f64>().unwrap());
+                assert!(number < below && below < 0.5, "{}", seen[0][2]);
+            }
         }
         if is_delivered && protocol == "udp" {
             let exit = seen.iter().find(|frame| frame[0] == exit).unwrap();

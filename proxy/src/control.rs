@@ -174,9 +174,10 @@ impl Control {
 
     /// Replaces a route. What is the same goes on: the sockets of the same listening addresses with
     /// their flows and connections, under the new rules at once. Another upstream is for new flows
-    /// and connections. Another name, seed or TCP mode makes a new route in place of the old one,
-    /// which drains for `drain` at most, as does a transport that is given up. Returns the route as
-    /// it is then, and when the time of the rules that it had before began.
+    /// and connections. Another name, seed or TCP mode, or another protocol of the clients, makes a
+    /// new route in place of the old one, which drains for `drain` at most, as does a transport that
+    /// is given up. Returns the route as it is then, and when the time of the rules that it had
+    /// before began.
     ///
     /// # Errors
     /// As for [`add`](Self::add), or when there is no such route.

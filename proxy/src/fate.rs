@@ -4,7 +4,7 @@ use crate::event_log;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
-use jostle_engine::link::Link;
+use jostle_engine::link::{Drawn, Link};
 use jostle_engine::packet::{Body, Packet};
 use jostle_engine::stage::{Output, Reason};
 use std::io;
@@ -175,6 +175,19 @@ impl<'a> Settled<'a> {
     /// When it cannot be written.
     pub fn write(&self, to: &mut impl io::Write) -> io::Result<()> {
         event_log::write_line(to, self)
+    }
+
+    /// Returns the keys of the rules that chose it, each with what it drew if that was a hit, and
+    /// below what.
+    pub fn draws(&self) -> impl Iterator<Item = (&'a str, Option<(f64, f64)>)> {
+        let Self { packet, link, .. } = *self;
+        let chose = (0..64).filter(|place| packet.trace.rules & (1 << place) != 0);
+        chose.map(|place| {
+            let hit = |drawn: Drawn| Some((drawn.number, drawn.below?));
+            let drawn = link.drawn(place, packet).and_then(hit);
+            // A rule that was set anew since has drawn below something else.
+            (link.rule_key(place), drawn.filter(|(number, below)| number < below))
+        })
     }
 
     /// Returns the keys of the rules that chose it: dropped, damaged, copied or held it back.

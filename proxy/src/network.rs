@@ -38,6 +38,7 @@ const ROUTE_SHARE: u64 = 2;
 /// What a route keeps while its relays come and go.
 #[derive(Clone, Copy)]
 struct Kept<'a> {
+    route: &'a Route,
     memory: &'a Memory,
     associations: &'a SharedAssociations,
 }
@@ -130,14 +131,14 @@ impl Network {
         let listeners = listening.listeners(&route.name);
         let memory = self.memory.part(self.memory.limit() / ROUTE_SHARE);
         let associations = SharedAssociations::default();
-        let kept = Kept { memory: &memory, associations: &associations };
+        let kept = Kept { route: &route, memory: &memory, associations: &associations };
         let mut relays = Vec::new();
         for transport in Transport::ALL {
             let opened = listening.take(transport);
             let Some(upstream) = upstream.as_ref().filter(|_| !opened.is_empty()) else {
                 continue;
             };
-            let made = self.make(transport, &route, upstream.clone(), kept, opened, turn);
+            let made = self.make(transport, kept, upstream.clone(), opened, turn);
             match made {
                 Ok(index) => relays.push((transport, index)),
                 Err(cause) => {
@@ -166,15 +167,14 @@ impl Network {
     fn make(
         &mut self,
         transport: Transport,
-        route: &Route,
-        upstream: Upstream,
         kept: Kept<'_>,
+        upstream: Upstream,
         opened: Vec<Opened>,
         turn: &mut Turn,
     ) -> io::Result<usize> {
+        let Kept { route, memory, associations } = kept;
         let seed = route.seed.unwrap_or(self.seed);
         let (id, rules_on) = (self.fleet.next_id(), self.rules_on);
-        let Kept { memory, associations } = kept;
         let plan = RelayPlan { id, route, seed, upstream, associations, memory, rules_on };
         let relay = kinds::relay(transport, plan, opened, turn)?;
         turn.descriptors.add_relay(transport);

@@ -123,3 +123,21 @@ fn answers_from_another_port_are_told_once_with_the_remedy() {
     asked.send_to(b"here", from).unwrap();
     assert_eq!(client.recv(&mut [0; 100]).unwrap(), 4);
 }
+
+#[test]
+fn a_listener_that_anybody_may_go_through_is_told_with_the_remedy() {
+    listen();
+    for (name, listen, more, tells) in [
+        ("beyond-without-user", "socks5://0.0.0.0:0", "", 1),
+        ("beyond-with-user", "http-proxy://0.0.0.0:0", r#", "user": "a:b""#, 0),
+        ("loopback", "socks5://127.0.0.1:0", "", 0),
+    ] {
+        let route = format!(r#"{{ "name": "{name}", "listen": "{listen}"{more} }}"#);
+        drop(Running::start(&route));
+        let told = warnings_about(&format!("route {name}:"));
+        assert_eq!(told.len(), tells, "{told:?}");
+        for warning in told {
+            assert!(warning.contains("--user") && warning.contains("127.0.0.1"), "{warning}");
+        }
+    }
+}

@@ -137,7 +137,7 @@ fn psql_reads_what_the_server_says() {
         let url = format!("postgresql://somebody@127.0.0.1:{port}/postgres?sslmode=disable");
         let query = "select md5(i::text), repeat('x', i % 50) from generate_series(1, 4000) i";
         // The server may still be starting: it says so, and is asked again.
-        (0..100).find_map(|_| {
+        (0..600).find_map(|_| {
             let mut command = Command::new("psql");
             let output = command.args([&url, "-X", "-A", "-t", "-c", query]).output().unwrap();
             let is_starting = String::from_utf8_lossy(&output.stderr).contains("starting up");

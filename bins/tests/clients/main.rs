@@ -1,11 +1,11 @@
 //! Programs that people use, brought behind jostle as `docs/clients.md` says: browsers, git, ssh,
 //! curl and databases. What they fetched is compared byte by byte.
+#![allow(clippy::print_stderr, reason = "it says what it skips")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 #[path = "../proxy_support/mod.rs"]
 mod proxy_support;
 #[path = "../endpoints/support.rs"]
-#[allow(dead_code, reason = "every test file uses a part of it")]
 mod support;
 
 mod browsers;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 const [module, executablePath, server, url, folder] = process.argv.slice(2);
 const { chromium } = await import(module);
-const browser = await chromium.launch({ executablePath, proxy: { server }, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+const browser = await chromium.launch({ executablePath, proxy: { server }, timeout: 120_000, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 try {
   const page = await browser.newPage();
   const bodies = new Map();

@@ -173,6 +173,11 @@ fn ssh_goes_through_nc_and_git_over_it() {
     if !["ssh", "ssh-keygen", "nc", "git"].map(installed).iter().all(|there| *there) {
         return;
     }
+    let help = Command::new("nc").arg("-h").stdin(Stdio::null()).output().unwrap();
+    if ![help.stdout, help.stderr].iter().any(|text| String::from_utf8_lossy(text).contains("-X")) {
+        eprintln!("SKIPPED: this nc speaks no SOCKS; it is not OpenBSD's");
+        return;
+    }
     let Some(sshd) = Sshd::start() else { return };
     let (jostle, address) = forward(Forward::Socks5);
     let options = sshd.options(&address);
@@ -182,8 +187,12 @@ fn ssh_goes_through_nc_and_git_over_it() {
     let mut command = Command::new("ssh");
     command.args(&options).args([OsStr::new("127.0.0.1"), OsStr::new("cat"), file.as_os_str()]);
     let output = command.stdin(Stdio::null()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}\n{}", sshd.log());
+    let (said, log) = (String::from_utf8_lossy(&output.stderr), sshd.log());
+    if log.contains("account is locked") {
+        eprintln!("SKIPPED: sshd lets nobody in whose account has no password");
+        return;
+    }
+    assert!(output.status.success(), "{said}\n{log}");
     assert!(output.stdout == body, "{} bytes", output.stdout.len());
 
     let folder = sshd.folder.path();

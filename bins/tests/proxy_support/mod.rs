@@ -190,7 +190,7 @@ pub(crate) fn free_port() -> u16 {
 
 /// Waits until something listens on a TCP port.
 pub(crate) fn wait_for_port(port: u16) {
-    for _ in 0..200 {
+    for _ in 0..1200 {
         if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return;
         }

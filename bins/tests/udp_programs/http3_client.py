@@ -1,5 +1,6 @@
 """Gets / over HTTP/3 (aioquic) from a port of 127.0.0.1 and prints the status, the length and the SHA-256 of what came; "died" in
-place of the status if nothing came for so many seconds, when they are given."""
+place of the status if nothing came for N seconds ("patience=N"). With "pings" it says something now and then, as one behind a NAT does:
+whoever only listens is not heard of after the NAT has forgotten it."""
 
 import asyncio
 import hashlib
@@ -32,6 +33,12 @@ class Client(QuicConnectionProtocol):
             if getattr(answer, "stream_ended", False) and not self.done.done():
                 self.done.set_result(None)
 
+    async def ping_for_ever(self):
+        for number in range(1_000_000):
+            self._quic.send_ping(number)
+            self.transmit()
+            await asyncio.sleep(0.03)
+
     async def get(self):
         stream = self._quic.get_next_available_stream_id()
         headers = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"localhost"), (b":path", b"/")]
@@ -42,10 +49,14 @@ class Client(QuicConnectionProtocol):
 
 async def main():
     configuration = QuicConfiguration(is_client=True, alpn_protocols=H3_ALPN, verify_mode=ssl.CERT_NONE)
-    if len(sys.argv) > 2:
-        configuration.idle_timeout = float(sys.argv[2])
+    for argument in sys.argv[2:]:
+        if argument.startswith("patience="):
+            configuration.idle_timeout = float(argument.removeprefix("patience="))
     async with connect("127.0.0.1", int(sys.argv[1]), configuration=configuration, create_protocol=Client, wait_connected=False) as client:
+        pings = asyncio.create_task(client.ping_for_ever()) if "pings" in sys.argv[2:] else None
         await asyncio.wait_for(client.get(), 60)
+        if pings:
+            pings.cancel()
         print(client.status, len(client.body), hashlib.sha256(client.body).hexdigest(), flush=True)
 
 

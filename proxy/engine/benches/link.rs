@@ -1,5 +1,6 @@
 //! What a packet costs in a link: drop + rate + delay, with and without jitter, from a thousand to
-//! a million packets in flight.
+//! a million packets in flight; and what each discipline costs in front of a line that is asked for
+//! too much.
 //!
 //! `cargo bench -p jostle-engine`; the time per iteration is the time per packet.
 
@@ -28,18 +29,26 @@ impl Stream {
     fn new(jitter: &str, in_flight: u64) -> Self {
         let gap = DELAY_NANOS / in_flight;
         let rate = 1200 * 8 * 1_000_000_000 / gap * 100 / 96;
-        let rules = format!(
-            r#"{{ "up": [ {{ "rule": "drop", "chance": "1%" }}, {{ "rule": "rate", "limit": "{rate}bit/s" }},
-                          {{ "rule": "delay", "time": "50ms", {jitter} }} ] }}"#
+        let mut stream = Self::of(
+            &format!(
+                r#"{{ "rule": "drop", "chance": "1%" }}, {{ "rule": "rate", "limit": "{rate}bit/s" }},
+                   {{ "rule": "delay", "time": "50ms", {jitter} }}"#
+            ),
+            gap,
         );
-        let rules = Profile::from_json(&rules).expect("the profile is valid").up;
-        let key = LinkKey { seed: 1, route: "bench".into(), direction: Direction::Up };
-        let body = Bytes::from(vec![0; 1200]);
-        let mut stream = Self { link: Link::new(key, &rules), now: 0, gap, body };
         for _ in 0..2 * in_flight {
             stream.packet();
         }
         stream
+    }
+
+    /// A packet each `gap` nanoseconds through these rules.
+    fn of(rules: &str, gap: u64) -> Self {
+        let rules = format!(r#"{{ "up": [ {rules} ] }}"#);
+        let rules = Profile::from_json(&rules).expect("the profile is valid").up;
+        let key = LinkKey { seed: 1, route: "bench".into(), direction: Direction::Up };
+        let body = Bytes::from(vec![0; 1200]);
+        Self { link: Link::new(key, &rules), now: 0, gap, body }
     }
 
     fn packet(&mut self) {
@@ -71,5 +80,26 @@ fn link(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, link);
+/// A line that is asked for 5 % more than it carries, in front of 100 packets.
+fn disciplines(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("rate, overloaded");
+    group.throughput(Throughput::Elements(1));
+    for discipline in ["tail", "head", "codel", "pie", "fq_codel", "dualpi2"] {
+        group.bench_function(discipline, |bencher| {
+            let rate = format!(
+                r#"{{ "rule": "rate", "limit": "96Mbit/s", "queue": "100 packets",
+                     "discipline": "{discipline}" }}"#
+            );
+            // 1200 bytes take 100 microseconds.
+            let mut stream = Stream::of(&rate, 95_000);
+            for _ in 0..10_000 {
+                stream.packet();
+            }
+            bencher.iter(|| stream.packet());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, link, disciplines);
 criterion_main!(benches);

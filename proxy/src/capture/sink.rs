@@ -1,13 +1,14 @@
 //! The loop's end of a capture: it writes notes into chunks, and never waits.
 
 use super::note::{Chunk, Content, FlowKey, Note, Outcome, Span, What};
-use crate::fate::{Fate, Settled};
+use crate::fate::{Fate, Loss, Settled};
 use crate::observed::{FlowEvent, Observed};
 use crate::sinks::Sink;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::packet::{Body, Packet};
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -158,11 +159,17 @@ impl Sink for CaptureSink {
             return self.lose(1);
         };
         let start = self.chunk.bytes.len() as u32;
-        for rule in settled.rules() {
-            if self.chunk.bytes.len() as u32 > start {
-                self.chunk.bytes.extend_from_slice(b", ");
+        for (rule, drawn) in settled.draws() {
+            let bytes = &mut self.chunk.bytes;
+            if bytes.len() as u32 > start {
+                bytes.extend_from_slice(b", ");
             }
-            self.chunk.bytes.extend_from_slice(rule.as_bytes());
+            bytes.extend_from_slice(rule.as_bytes());
+            if let Some((number, below)) = drawn
+                && let Fate::Discarded(Loss::Link(_)) = fate
+            {
+                let _ = write!(bytes, ": drew {number:.6} of {below}");
+            }
         }
         let rules = Span { start, length: self.chunk.bytes.len() as u32 - start };
         let outcome = self.left(packet, fate, rules);

@@ -66,12 +66,11 @@ impl Network {
             true => old.associations.clone(),
             false => SharedAssociations::default(),
         };
-        let kept = Kept { memory: &memory, associations: &associations };
+        let kept = Kept { route: &route, memory: &memory, associations: &associations };
         let given_up = old.listeners.len() + listening.opened.len() - listeners.len();
         let mut relays = Vec::new();
         for transport in Transport::ALL {
-            let made =
-                self.relay_in_place(id, transport, &route, &upstream, kept, &mut listening, turn);
+            let made = self.relay_in_place(id, transport, kept, &upstream, &mut listening, turn);
             match made {
                 Ok(index) => relays.extend(index.map(|index| (transport, index))),
                 Err(cause) => {
@@ -111,9 +110,8 @@ impl Network {
         &mut self,
         id: RouteId,
         transport: Transport,
-        route: &Route,
-        upstream: &Option<Upstream>,
         keep: Kept<'_>,
+        upstream: &Option<Upstream>,
         listening: &mut ListeningSet,
         turn: &mut Turn,
     ) -> io::Result<Option<usize>> {
@@ -123,7 +121,7 @@ impl Network {
         };
         let old = self.routes.get(id).expect("the caller has found it");
         let present = old.relay(transport);
-        if let Some(index) = present.filter(|_| is_same_stream(&old.route, route)) {
+        if let Some(index) = present.filter(|_| is_same_stream(&old.route, keep.route)) {
             self.fleet.touch(index).listen(opened, turn)?;
             return Ok(Some(index));
         }
@@ -131,7 +129,7 @@ impl Network {
         if let Some(index) = present {
             opened.extend(self.fleet.touch(index).share(&kept)?);
         }
-        self.make(transport, route, upstream, keep, opened, turn).map(Some)
+        self.make(transport, keep, upstream, opened, turn).map(Some)
     }
 
     /// Undoes what [`relay_in_place`](Self::relay_in_place) did for `relays`.
@@ -156,7 +154,7 @@ impl Network {
 
 /// Returns true if the draws and the carrier of the one are those of the other.
 fn is_same_stream(old: &Route, new: &Route) -> bool {
-    // What clients speak is no matter of a connection that stands, but of what waits for them.
+    // A relay speaks one protocol with its clients.
     let key = |route: &Route| {
         let scheme = route.destination.forward().map(|forward| forward.protocol);
         (route.name.clone(), route.paired.clone(), route.seed, route.tcp, scheme)

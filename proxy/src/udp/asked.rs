@@ -148,7 +148,7 @@ impl UdpRelay {
             let (client, payload) = (client.clone(), bytes[range.clone()].to_vec());
             let datagram = WaitingDatagram { client, hops, ecn, payload };
             let waiting = self.asked.as_mut().map(|asked| &mut asked.waiting);
-            if waiting.is_none_or(|waiting| waiting.add(at.now, datagram).is_err()) {
+            if !waiting.is_some_and(|waiting| waiting.add(at.now, datagram)) {
                 let one = std::iter::once(range);
                 self.refuse_some(at, received, one, Loss::NoRoom, turn.sinks);
             }

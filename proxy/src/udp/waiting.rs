@@ -54,19 +54,15 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Adds one that came at `now`; gives it back if there is no room.
-    pub(super) fn add(
-        &mut self,
-        now: Instant,
-        datagram: WaitingDatagram,
-    ) -> Result<(), WaitingDatagram> {
+    /// Adds one that came at `now`. Returns false if there is no room.
+    pub(super) fn add(&mut self, now: Instant, datagram: WaitingDatagram) -> bool {
         let bytes = self.bytes + datagram.payload.len();
         if self.datagrams.len() >= DATAGRAMS_MAX || bytes > BYTES_MAX {
-            return Err(datagram);
+            return false;
         }
         self.bytes = bytes;
         self.datagrams.push_back((now, datagram));
-        Ok(())
+        true
     }
 
     /// Takes those of a name, in their order.
@@ -135,7 +131,7 @@ mod tests {
     fn an_answer_frees_those_of_its_name_in_their_order() {
         let mut waiting = Waiting::default();
         for (number, name) in ["a", "b", "a", "c"].into_iter().enumerate() {
-            waiting.add(AT(number as u64), datagram(name, number as u8, 10)).unwrap();
+            assert!(waiting.add(AT(number as u64), datagram(name, number as u8, 10)));
         }
         assert_eq!(waiting.deadline(), Some(AT(5000)));
         assert_eq!(numbers(&waiting.take("a")), [0, 2]);
@@ -151,10 +147,10 @@ mod tests {
     fn its_room_is_bounded_in_datagrams_and_in_bytes() {
         for (length, most) in [(1, DATAGRAMS_MAX), (2000, BYTES_MAX / 2000), (65_000, 4)] {
             let mut waiting = Waiting::default();
-            let added = (0..1000).filter(|_| waiting.add(AT(0), datagram("a", 1, length)).is_ok());
+            let added = (0..1000).filter(|_| waiting.add(AT(0), datagram("a", 1, length)));
             assert_eq!(added.count(), most, "of {length} bytes");
             waiting.take_all();
-            assert!(waiting.add(AT(0), datagram("a", 1, length)).is_ok());
+            assert!(waiting.add(AT(0), datagram("a", 1, length)));
         }
     }
 }

@@ -8,9 +8,9 @@ use super::DatagramOptions;
 use super::datagram::{MESSAGES, Message, Note, SLOTS};
 use jostle_common::ecn::Ecn;
 use mio::net::UdpSocket;
-use socket2::{SockAddr, SockAddrStorage, Socket};
+use socket2::{SockAddr, Socket};
 use std::mem::{self, MaybeUninit};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 use std::{io, ptr};
@@ -208,13 +208,26 @@ pub(super) fn receive<'a>(
     Ok(read)
 }
 
-fn address(name: &libc::sockaddr_storage, len: libc::socklen_t) -> Option<std::net::SocketAddr> {
-    let mut storage = SockAddrStorage::zeroed();
-    // SAFETY: a SockAddrStorage may be viewed as the system's sockaddr_storage, which is what
-    // `name` is.
-    unsafe { *storage.view_as::<libc::sockaddr_storage>() = *name };
-    // SAFETY: the kernel wrote a socket address of `len` bytes there.
-    unsafe { SockAddr::new(storage, len) }.as_socket()
+/// Reads an address that the kernel wrote, of `len` bytes.
+fn address(name: &libc::sockaddr_storage, len: libc::socklen_t) -> Option<SocketAddr> {
+    let name = ptr::from_ref(name);
+    // SAFETY: it is a valid reference's.
+    match i32::from(unsafe { (*name).ss_family }) {
+        libc::AF_INET if len as usize >= size_of::<libc::sockaddr_in>() => {
+            // SAFETY: of this family and length it is such an address; the storage is as large and
+            // as aligned as any address needs.
+            let name = unsafe { &*name.cast::<libc::sockaddr_in>() };
+            let ip = Ipv4Addr::from(name.sin_addr.s_addr.to_ne_bytes());
+            Some(SocketAddrV4::new(ip, u16::from_be(name.sin_port)).into())
+        }
+        libc::AF_INET6 if len as usize >= size_of::<libc::sockaddr_in6>() => {
+            // SAFETY: as above.
+            let name = unsafe { &*name.cast::<libc::sockaddr_in6>() };
+            let (ip, port) = (Ipv6Addr::from(name.sin6_addr.s6_addr), u16::from_be(name.sin6_port));
+            Some(SocketAddrV6::new(ip, port, name.sin6_flowinfo, name.sin6_scope_id).into())
+        }
+        _ => None,
+    }
 }
 
 fn read_control(header: &libc::msghdr, note: &mut Note) {
@@ -272,17 +285,16 @@ fn read_control(header: &libc::msghdr, note: &mut Note) {
 
 /// Sends messages from the first on and returns how many went.
 pub(super) fn send(socket: &UdpSocket, messages: &[Message<'_>]) -> io::Result<usize> {
-    let addresses: [Option<SockAddr>; MESSAGES] = std::array::from_fn(|index| {
-        messages.get(index).and_then(|message| message.to).map(SockAddr::from)
-    });
-    // Most messages need none, and clearing all of it would be 3.5 KiB for each call.
+    // Most messages need neither, and to clear all of them would be 8 KiB for each call.
+    let mut addresses = [const { MaybeUninit::<SockAddr>::uninit() }; MESSAGES];
     let mut controls = [const { MaybeUninit::<ControlOut>::uninit() }; MESSAGES];
     // SAFETY: a plain C struct of integers and pointers, for which zero is a value.
     let mut headers: [libc::mmsghdr; MESSAGES] = unsafe { mem::zeroed() };
     let count = messages.len().min(MESSAGES);
     for (index, message) in messages[..count].iter().enumerate() {
         let header = &mut headers[index].msg_hdr;
-        if let Some(address) = &addresses[index] {
+        if let Some(to) = message.to {
+            let address = addresses[index].write(to.into());
             header.msg_name = address.as_ptr().cast_mut().cast();
             header.msg_namelen = address.len();
         }

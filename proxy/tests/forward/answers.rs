@@ -1,7 +1,7 @@
 //! What clients are answered whose target is not reached, and when.
 
 use crate::client::*;
-use crate::support::{PATIENCE, Running, settings};
+use crate::support::{PATIENCE, Running, settings, vacant_address};
 use jostle_common::transport::Transport;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ fn tunnel(proxy: &Running, target: &str) -> u16 {
 fn each_failure_is_told_as_the_protocol_has_it_by_every_way() {
     for (way, more) in WAYS {
         let allow = r#", "target": ["127.0.0.1", "*.invalid", "rebound.test", "10.0.0.0/8"]"#;
-        let nobody = nobody().port();
+        let nobody = vacant_address().port();
         let proxy = forward("socks5", &format!("{more}{allow}"));
         assert_eq!(socks(&proxy, "127.0.0.1", nobody), 5, "{way}");
         assert_eq!(socks(&proxy, "127.0.0.2", nobody), 2, "{way}");
@@ -50,7 +50,7 @@ fn each_failure_is_told_as_the_protocol_has_it_by_every_way() {
 
 #[test]
 fn names_are_judged_by_each_address_that_they_have() {
-    let target = nobody();
+    let target = vacant_address();
     // The name is on no list; of its addresses one is.
     let proxy = forward("socks5", r#", "target": ["127.0.0.1"]"#);
     assert_eq!(socks(&proxy, "localhost", target.port()), 5);
@@ -63,7 +63,7 @@ fn names_are_judged_by_each_address_that_they_have() {
 
 #[test]
 fn from_beyond_loopback_no_private_address_is_reached_that_is_not_listed() {
-    let target = nobody();
+    let target = vacant_address();
     let at =
         |proxy: &Running| SocketAddr::from(([127, 0, 0, 1], proxy.address(Transport::Tcp).port()));
     for (allow, reply) in
@@ -85,7 +85,7 @@ fn a_refusal_takes_the_time_of_the_modelled_handshake_and_a_denial_none() {
     let rules = r#", "profile": { "both": [ { "rule": "delay", "time": "100ms" } ] }, "target": "127.0.0.1""#;
     let proxy = forward("socks5", rules);
     let begun = Instant::now();
-    assert_eq!(socks(&proxy, "127.0.0.1", nobody().port()), 5);
+    assert_eq!(socks(&proxy, "127.0.0.1", vacant_address().port()), 5);
     // SYN, SYN-ACK, and the reset.
     assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
     let summary = proxy.stop();

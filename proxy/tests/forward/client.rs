@@ -1,6 +1,6 @@
 //! A client written by hand, and servers to go to.
 
-use crate::support::{PATIENCE, Running};
+use crate::support::{PATIENCE, Running, settings};
 use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
 use jostle_proxy::{LinkSummary, Summary};
@@ -19,9 +19,11 @@ pub(crate) const WAYS: [(&str, &str); 3] = [
     ("modelled", r#", "profile": { "both": [ { "rule": "delay", "time": "2ms" } ] }"#),
 ];
 
-/// Starts a proxy with one route of this scheme.
+/// Starts a proxy with one route of this scheme, whose clients may take their time.
 pub(crate) fn forward(scheme: &str, more: &str) -> Running {
-    Running::start(&format!(r#"{{ "listen": "{scheme}://127.0.0.1:0"{more} }}"#))
+    let mut settings = settings(&format!(r#"{{ "listen": "{scheme}://127.0.0.1:0"{more} }}"#));
+    settings.negotiation_timeout = 10 * PATIENCE;
+    Running::with(settings)
 }
 
 pub(crate) fn connect(proxy: &Running) -> TcpStream {
@@ -80,11 +82,6 @@ pub(crate) fn serve_once(answer: Vec<u8>) -> (SocketAddr, JoinHandle<Vec<u8>>) {
 /// Bytes that do not repeat soon.
 pub(crate) fn pattern(count: usize) -> Vec<u8> {
     (0..count as u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 37) as u8).collect()
-}
-
-/// An address where nobody listens.
-pub(crate) fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// A count of the only TCP relay.

@@ -26,7 +26,9 @@ fn who_does_not_say_in_time_where_to_go_is_closed() {
 fn a_thousand_slow_handshakes_cost_nobody_else_anything() {
     let proxy =
         forward("socks5", r#", "profile": { "both": [ { "rule": "delay", "time": "1ms" } ] }"#);
-    let slow: Vec<_> = (0..1000u32)
+    // Each has one descriptor here, one at the proxy, and one that is kept for its target.
+    let many = (jostle_sys::raise_descriptor_limit() / 8).min(1000) as u64;
+    let slow: Vec<_> = (0..many)
         .map(|number| {
             let mut stream = connect(&proxy);
             let some = 1 + number as usize % 9;
@@ -35,7 +37,7 @@ fn a_thousand_slow_handshakes_cost_nobody_else_anything() {
         })
         .collect();
     let negotiating = |proxy: &Running| count(&proxy.control.counters().unwrap(), "negotiating");
-    wait_until("a thousand that negotiate", || negotiating(&proxy) == 1000);
+    wait_until("all that negotiate", || negotiating(&proxy) == many);
     for _ in 0..20 {
         let (target, server) = serve_once(pattern(1000));
         let mut stream = through_socks(&proxy, target);
@@ -46,7 +48,7 @@ fn a_thousand_slow_handshakes_cost_nobody_else_anything() {
     let summary = proxy.control.counters().unwrap();
     let counts = ["negotiating", "asked", "crowded_out", "connections_open"];
     let [negotiating_now, asked, crowded_out, _] = counts.map(|name| count(&summary, name));
-    assert_eq!([negotiating_now, asked, crowded_out], [1000, 20, 0]);
+    assert_eq!([negotiating_now, asked, crowded_out], [many, 20, 0]);
     assert!(
         proxy.control.flows(proxy.control.routes().unwrap()[0].id, 0).unwrap().flows.len() <= 20
     );

@@ -1,10 +1,13 @@
 //! Datagrams through associations (RFC 1928, section 7): who may send them, where they go, and when
 //! it is over.
 
-use super::support::{PATIENCE, Running, assert_conserved, settings, vacant_address, wait_until};
+use super::support::{
+    PATIENCE, Running, assert_conserved, route, settings, vacant_address, wait_until,
+};
 use super::{links, receive, socket};
 use jostle_common::ecn::Ecn;
 use jostle_common::transport::Transport;
+use jostle_engine::profile::Profile;
 use jostle_engine::route::HostPort;
 use jostle_proxy::Summary;
 use jostle_sys::{DatagramOptions, Message, Outbox, prepare_datagram_socket};
@@ -256,11 +259,14 @@ fn answers_come_in_runs_and_whole() {
     let sent: Vec<Vec<u8>> = (0..200usize)
         .map(|number| vec![number as u8; [1200, 1200, 1200, 0, 700, 40][number % 6]])
         .collect();
-    for datagram in &sent {
-        server.send_to(datagram, peer).unwrap();
-    }
-    for (number, datagram) in sent.iter().enumerate() {
-        assert!(client.receive() == (address_of(&server), datagram.clone()), "{number}");
+    // No more at once than the client's socket holds, however late this thread is.
+    for part in sent.chunks(40) {
+        for datagram in part {
+            server.send_to(datagram, peer).unwrap();
+        }
+        for datagram in part {
+            assert!(client.receive() == (address_of(&server), datagram.clone()));
+        }
     }
     assert_conserved(&proxy.stop());
 }
@@ -389,6 +395,38 @@ fn a_proxy_that_ends_or_a_route_that_goes_ends_associations() {
         if let Some(summary) = summary {
             assert_conserved(&summary);
         }
+    }
+}
+
+#[test]
+fn new_rules_disturb_no_association_and_another_address_ends_it() {
+    let ended = |kept: &mut TcpStream| {
+        let end = kept.read(&mut [0; 1]);
+        end.is_ok_and(|length| length == 0)
+    };
+    for (name, listen) in [("1", "127.0.0.2:0"), ("other", "127.0.0.1:0")] {
+        let proxy = proxy("");
+        let server = socket("127.0.0.1:0");
+        let target = to(address_of(&server));
+        let mut client = Association::new(front(&proxy));
+        let id = proxy.control.routes().unwrap().remove(0).id;
+        for delay in ["1ms", "2ms"] {
+            client.send(&target, b"hello");
+            answer(&server);
+            assert_eq!(client.receive().1, b"olleh");
+            let rules = format!(r#"{{ "both": [ {{ "rule": "delay", "time": "{delay}" }} ] }}"#);
+            proxy.control.set_profile(id, Profile::from_json(&rules).unwrap()).unwrap();
+        }
+        let new = route(&format!(r#"{{ "name": "{name}", "listen": "socks5://{listen}" }}"#));
+        proxy.control.replace(id, new, PATIENCE).unwrap();
+        assert!(ended(&mut client.kept), "{name} at {listen}");
+        let listeners = proxy.control.routes().unwrap().remove(0).listeners;
+        let tcp = listeners.iter().find(|one| one.protocol == Transport::Tcp).unwrap().address;
+        let client = Association::new(tcp);
+        client.send(&target, b"again");
+        answer(&server);
+        assert_eq!(client.receive().1, b"niaga");
+        assert_conserved(&proxy.stop());
     }
 }
 

@@ -230,7 +230,10 @@ impl Scrape {
         families.gauge("jostle_accept_paused_now", help, of("accept_paused_now"))?;
         let help = "Sides of connections that are not read as their bytes have no room.";
         families.gauge("jostle_connection_sides_waiting", help, of("waiting"))?;
+        let help = "Clients that are saying where they want to go.";
+        families.gauge("jostle_negotiating", help, of("negotiating"))?;
         let apart = [
+            "negotiating",
             "flows",
             "flows_open",
             "connections",

@@ -294,6 +294,13 @@ impl Link {
         self.places.get(usize::from(place)).map_or("", String::as_str)
     }
 
+    /// Returns what the rule at `place` of a packet's trace drew for it, as it is set now, if what it
+    /// decides follows from one draw.
+    pub fn drawn(&self, place: u8, packet: &Packet) -> Option<Drawn> {
+        let element = self.elements.iter().rev().find(|element| element.place == place)?;
+        Drawn::by(&element.rule, &self.key, packet.into())
+    }
+
     /// Returns the place in a packet's trace of the rule called `key`, which it may have for itself
     /// from now on.
     pub(crate) fn place_of(&mut self, key: &str) -> u8 {

@@ -43,17 +43,42 @@ impl Visit {
     /// Returns what the rule drew for the packet in the link of `key`, if it looked at it and what
     /// it decides follows from one draw.
     pub fn drawn(&self, key: &LinkKey) -> Option<Drawn> {
-        let decision = self.rule.kind.decision().filter(|_| self.looked)?;
-        let source = match self.rule.selection.per {
-            Per::Link => key.source(&self.rule),
-            Per::Flow => key.source(&self.rule).of_flow(self.flow),
+        let Self { number, flow, flow_number, copy, .. } = *self;
+        let at = Numbers { number, flow, flow_number, copy };
+        Drawn::by(&self.rule, key, at).filter(|_| self.looked)
+    }
+}
+
+/// What the draws of a packet are numbered by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbers {
+    pub(super) number: u64,
+    pub(super) flow: u32,
+    pub(super) flow_number: u64,
+    pub(super) copy: u32,
+}
+
+impl From<&Packet> for Numbers {
+    fn from(packet: &Packet) -> Self {
+        let Packet { number, flow, flow_number, copy, .. } = *packet;
+        Self { number, flow, flow_number, copy }
+    }
+}
+
+impl Drawn {
+    /// Returns what a rule of the link of `key` draws, if what it decides follows from one draw.
+    pub(super) fn by(rule: &Rule, key: &LinkKey, at: Numbers) -> Option<Self> {
+        let decision = rule.kind.decision()?;
+        let source = match rule.selection.per {
+            Per::Link => key.source(rule),
+            Per::Flow => key.source(rule).of_flow(at.flow),
         };
-        let draw = source.draw_for(self.number, self.flow_number, self.copy);
+        let draw = source.draw_for(at.number, at.flow_number, at.copy);
         let below = match decision {
             Decision::Below(chance) => Some(chance.as_f64()),
             Decision::Quantile => None,
         };
-        Some(Drawn { number: draw.first() as f64 / 2f64.powi(64), below })
+        Some(Self { number: draw.first() as f64 / 2f64.powi(64), below })
     }
 }
 

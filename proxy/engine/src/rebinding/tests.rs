@@ -175,7 +175,8 @@ fn a_rule_of_a_phase_holds_for_that_phase() {
 fn phases_go_on_while_there_are_no_flows() {
     let mut rebinding = rebinding(
         1,
-        r#"{ "phases": [ { "for": "100us" }, { "for": "100us", "up": [ { "rule": "rebind", "every": "10ms" } ] } ],
+        r#"{ "phases": [ { "for": "100us" },
+                         { "for": "100us", "up": [ { "rule": "rebind", "every": "10ms" } ] } ],
              "then": "repeat" }"#,
     );
     open(&mut rebinding, &[(1, 0)]);
@@ -222,7 +223,8 @@ fn several_rules_act_in_turn() {
     let mut rebinding = rebinding(
         1,
         r#"{ "up": [ { "rule": "rebind", "every": "100ms" },
-                     { "rule": "rebind", "first": "150ms", "addresses": ["127.0.0.9"], "old": "deliver" } ] }"#,
+                     { "rule": "rebind", "first": "150ms", "addresses": ["127.0.0.9"],
+                       "old": "deliver" } ] }"#,
     );
     open(&mut rebinding, &[(1, 0)]);
     let mut told = Vec::new();

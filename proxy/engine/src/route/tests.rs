@@ -322,7 +322,7 @@ fn mistakes_are_named_with_place_and_remedy() {
         ("{}".to_owned(), r#""proxies" is missing; write it too"#),
         (
             with(r#""tcp": "fast""#),
-            r#"proxies[0].tcp: "fast" is not a way to treat TCP; write "model", "raw" or { "model": "cubic" }"#,
+            r#"proxies[0].tcp: "fast" is not a way to treat TCP; write "model", "raw", or { "model": "cubic" } (reno, dctcp, prague)"#,
         ),
         (
             with(r#""unit": "line""#),

@@ -90,6 +90,7 @@ impl Bulk {
     /// the stream by it.
     pub(crate) fn arrive(&mut self, now: Instant, data: &Data, back: Duration) -> u64 {
         let before = self.receiver.in_order();
+        // Its segments say Not-ECT, so none is marked.
         self.receiver.handle(now, data, false);
         self.acknowledge(now, back);
         self.receiver.in_order() - before

@@ -69,7 +69,7 @@ impl Fate {
             match output {
                 Output::Deliver(packet) => {
                     fate.delivered += 1;
-                    fate.marked += u64::from(packet.trace.marked);
+                    fate.marked += u64::from(packet.marked);
                     let time = packet.at.since(packet.entered);
                     fate.times.push(time.as_nanos() as f64 / 1e6);
                 }

@@ -37,7 +37,10 @@ pub(super) fn warning(setting: &Mark, traffic: &Traffic) -> Option<String> {
     let is_idle = setting.chosen.promise(traffic).is_idle;
     (!is_idle).then(|| {
         let amount = amount(&setting.chosen, traffic);
-        format!("on a TCP route nothing takes marks: there what it chooses is lost, {amount}")
+        format!(
+            "on a TCP route what it chooses is lost, {amount}, unless the model takes marks (\"tcp\": \
+             \"cubic-ecn\", \"prague\" …)"
+        )
     })
 }
 

@@ -5,6 +5,7 @@
 use super::timer::TimerKind;
 use super::*;
 use crate::segment::{Blocks, Data};
+use jostle_common::ecn::Ecn;
 use std::ops::Range;
 
 const MS: u64 = 1_000_000;
@@ -304,4 +305,81 @@ fn an_acknowledgement_of_what_was_never_sent_is_ignored() {
     assert!(bench.ack(100, 11, &[]).is_empty());
     assert!(bench.ack(0, 0, &[50..60]).is_empty());
     assert_eq!((bench.sender.board.acknowledged(), bench.sender.board.sacked()), (0, 0));
+}
+
+/// Acknowledges one more segment each millisecond, from `from` to `to`; returns what was sent then:
+/// the number of each segment, what its header says, and whether it tells of an answer.
+fn acknowledge(bench: &mut Bench, from: u64, to: u64) -> Vec<(u64, Ecn, bool)> {
+    let mut sent = Vec::new();
+    for next in from..=to {
+        let (blocks, echo) = (Blocks::default(), bench.now);
+        let (congested, marked) = (bench.congested, bench.marked);
+        let next = next * u64::from(PAYLOAD_MAX);
+        bench.now = bench.now.plus_nanos(MS);
+        bench.sender.handle_ack(bench.now, &Ack { next, blocks, echo, congested, marked });
+        let polled = std::iter::from_fn(|| bench.sender.poll(bench.now));
+        sent.extend(
+            polled.map(|data| (data.start / u64::from(PAYLOAD_MAX), data.ecn, data.answered)),
+        );
+    }
+    sent
+}
+
+#[test]
+fn a_mark_halves_the_window_once_and_has_nothing_sent_again() {
+    let mut bench = Bench::of(CongestionControl::RenoEcn, 100, 1000);
+    bench.send();
+    bench.ack(100, 10, &[]);
+    assert_eq!(bench.window(), 20);
+    bench.congested = true;
+    // Ten go for twenty that arrive, the first of them with the answer.
+    let sent = acknowledge(&mut bench, 11, 30);
+    assert_eq!(bench.sender.phase, Phase::Reduced);
+    let numbers: Vec<u64> = sent.iter().map(|sent| sent.0).collect();
+    assert_eq!(numbers, (30..40).collect::<Vec<_>>());
+    assert!(sent.iter().all(|sent| sent.1 == Ecn::Ect0));
+    assert!(sent.iter().all(|sent| sent.2 == (sent.0 == 30)), "{sent:?}");
+    // The receiver has it: it is over, and growth begins again.
+    bench.congested = false;
+    acknowledge(&mut bench, 31, 31);
+    assert_eq!((bench.sender.phase, bench.window()), (Phase::Open, 10));
+    acknowledge(&mut bench, 32, 45);
+    assert_eq!(bench.window(), 11);
+    let counters = bench.sender.counters();
+    assert_eq!((counters.mark_reductions, counters.retransmissions), (1, 0));
+}
+
+#[test]
+fn a_loss_amid_the_answer_to_a_mark_lowers_nothing_further() {
+    let mut bench = Bench::of(CongestionControl::RenoEcn, 100, 1000);
+    bench.send();
+    bench.ack(100, 10, &[]);
+    bench.congested = true;
+    acknowledge(&mut bench, 11, 14);
+    let threshold = bench.sender.window.threshold();
+    let again = bench.ack(1, 14, &[15..19]);
+    assert_eq!((bench.sender.phase, again.first()), (Phase::Recovery, Some(&14)));
+    assert_eq!(bench.sender.window.threshold(), threshold, "one reduction a window");
+    // What is sent again takes no marks.
+    assert_eq!(bench.sender.counters().retransmissions, 1);
+    assert_eq!(bench.sender.marks.of_segment(false), Ecn::NotEct);
+}
+
+#[test]
+fn dctcp_lowers_the_window_by_half_the_share_and_goes_on_growing() {
+    let mut bench = Bench::of(CongestionControl::Prague, 100, 10_000);
+    bench.send();
+    bench.ack(100, 10, &[]);
+    bench.marked = 1;
+    let sent = acknowledge(&mut bench, 11, 11);
+    // The share was 1, and a round trip without a mark has made it 15/16: nine of twenty go.
+    assert!(sent.is_empty() && bench.window() == 11, "{}", bench.window());
+    // The next answer waits for what was sent by then.
+    bench.marked = 2;
+    acknowledge(&mut bench, 12, 29);
+    assert_eq!(bench.sender.counters().mark_reductions, 1);
+    bench.marked = 3;
+    let sent = acknowledge(&mut bench, 30, 30);
+    assert_eq!(bench.sender.counters().mark_reductions, 2);
+    assert!(sent.iter().all(|sent| sent.1 == Ecn::Ect1 && !sent.2));
 }
