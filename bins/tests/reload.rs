@@ -217,9 +217,16 @@ fn routes_exchange_their_ports_in_one_step_and_keep_their_connections() {
     for (stream, name) in stood.iter_mut().zip(["a", "b", "c"]) {
         assert_eq!(asked(stream), name);
     }
-    assert_eq!(running.reload(&with([1, 0, 2]).to_string()), ": changed a, b");
+    // Which of them goes first is nobody's business.
+    let changed = |places: [usize; 3]| {
+        let said = running.reload(&with(places).to_string());
+        let names = said.strip_prefix(": changed ").unwrap_or(&said).split(", ");
+        names.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+    assert_eq!(changed([1, 0, 2]), names(&["a", "b"]));
     assert_eq!([0, 1, 2].map(|place| asked(&mut connect(place))), ["b", "a", "c"]);
-    assert_eq!(running.reload(&with([2, 1, 0]).to_string()), ": changed a, b, c");
+    assert_eq!(changed([2, 1, 0]), names(&["a", "b", "c"]));
     assert_eq!([0, 1, 2].map(|place| asked(&mut connect(place))), ["c", "b", "a"]);
     assert_eq!([0, 1, 2].map(|place| datagram_of(ports[place])), ["c", "b", "a"]);
     for (stream, name) in stood.iter_mut().zip(["a", "b", "c"]) {

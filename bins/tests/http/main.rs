@@ -7,7 +7,6 @@
 #[path = "../proxy_support/mod.rs"]
 mod proxy_support;
 #[path = "../endpoints/support.rs"]
-#[allow(dead_code, reason = "every test file uses a part of it")]
 mod support;
 
 mod browser;

@@ -11,7 +11,6 @@ mod programs;
 mod proxy_support;
 mod servers;
 #[path = "../endpoints/support.rs"]
-#[allow(dead_code, reason = "the other tests use the rest")]
 mod support;
 
 /// The programs that `docs/exercises.md` shows are those that are run here.

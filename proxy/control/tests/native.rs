@@ -122,7 +122,7 @@ fn a_proxy_comes_with_all_that_it_is_asked_to_have_or_not_at_all() {
     };
     refused(
         json!({ "protocol": "sctp" }),
-        "protocol: \"sctp\" is not relayed; write udp, tcp or both",
+        "protocol: \"sctp\" is not relayed; write udp, tcp, both, socks5 or http-proxy",
     );
     for name in ["no-such-network", "/etc/passwd"] {
         let problem =
