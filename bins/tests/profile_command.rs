@@ -466,3 +466,44 @@ fn remarks_on_a_translation_are_apart_and_its_errors_name_the_place() {
         refused(&[&["profile"][..], words].concat(), 2, problem);
     }
 }
+
+#[test]
+fn a_simulation_has_the_clients_and_targets_that_it_is_given() {
+    let lost = |more: &[&str]| {
+        let line = ["simulate", "--drop", "100%", "--direction", "up", "--count", "10", "--json"];
+        json(&[&line[..], more].concat())["up"]["loss"]["lost"].clone()
+    };
+    let only = ["--only", "client=127.0.0.2,10.0.0.0/8"];
+    assert_eq!(lost(&[&only[..], &["--client", "10.1.2.3"]].concat()), 10);
+    assert_eq!(lost(&[&only[..], &["--client", "127.0.0.3:5000"]].concat()), 0);
+    let only = ["--only", "target=*.example.org:443"];
+    assert_eq!(lost(&[&only[..], &["--target", "api.example.org:443"]].concat()), 10);
+    assert_eq!(lost(&[&only[..], &["--target", "api.example.org:80"]].concat()), 0);
+    let without = jostle(&["simulate", "--drop", "5%", "--count", "10", "--only", "client=::1"]);
+    let said = String::from_utf8(without.stderr).unwrap();
+    assert!(said.contains("add --client 127.0.0.2"), "{said}");
+    refused(
+        &["simulate", "--drop", "5%", "--client", "localhost"],
+        2,
+        "write 127.0.0.2 or 127.0.0.2:5000",
+    );
+}
+
+#[test]
+fn a_forecast_says_of_whom_a_rule_is() {
+    let folder = std::env::temp_dir().join(format!("jostle-chosen-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("chosen.json");
+    let text = r#"{ "up": [
+        { "rule": "delay", "time": "200ms", "match": { "client": "127.0.0.3" } },
+        { "rule": "drop", "chance": "5%", "match": { "target": "*.example.org", "age": "2s.." } } ] }"#;
+    std::fs::write(&path, text).unwrap();
+    let said = stdout(&["profile", "check", path.to_str().unwrap()]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("of clients at 127.0.0.3 alone"), "{said}");
+    assert!(
+        said.contains("of targets *.example.org, and of flows from an age of 2s on alone"),
+        "{said}"
+    );
+}

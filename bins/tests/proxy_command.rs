@@ -30,6 +30,31 @@ fn refused(arguments: &[&str], code: i32, words: &str) {
     assert!(output.stdout.is_empty(), "{arguments:?} printed");
 }
 
+/// The line of the documents that resets the third connection.
+#[test]
+fn the_third_connection_is_reset_by_a_line() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let route = format!("tcp://127.0.0.1:0={}", listener.local_addr().unwrap());
+    let jostle = Jostle::start(&[&route, "--reset", "0s", "--only", "flow=3"], 1);
+    for number in 1..=4 {
+        let mut client = TcpStream::connect(jostle.address("tcp")).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        for end in [&client, &server] {
+            end.set_read_timeout(Some(PATIENCE)).unwrap();
+        }
+        client.write_all(b"hello").unwrap();
+        let mut buffer = [0; 5];
+        if number == 3 {
+            let error = client.read_exact(&mut buffer).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        } else {
+            server.read_exact(&mut buffer).unwrap();
+            assert_eq!(&buffer, b"hello");
+        }
+    }
+    jostle.stop();
+}
+
 #[test]
 fn wrong_usage_ends_with_2_and_a_remedy() {
     let route = "udp://127.0.0.1:0=127.0.0.1:9";
@@ -42,6 +67,14 @@ fn wrong_usage_ends_with_2_and_a_remedy() {
         (&[route, "--drop", "120%"], "write 0 to 100%"),
         (&[route, "--drop", "-5%"], "\"-5%\" is negative; write \"5%\""),
         (&[route, "--up-drop", "0x7"], "\"0x7\" is hexadecimal; write \"7%\""),
+        (
+            &[route, "--only", "flow=3"],
+            "--only: it says what the shorthands look at, and there is none",
+        ),
+        (&[route, "--drop", "5%", "--only", "127.0.0.2"], "write client=127.0.0.2, say"),
+        (&[route, "--up-drop", "5%", "--down-only", "flow=3"], "--down-only: it says"),
+        (&[route, "--drop", "5%", "--only", "client=localhost"], "clients have addresses alone"),
+        (&[route, "--reset", "0s"], "acts on TCP streams, and the route relays UDP alone"),
         (&[route, "--rate", "1mbit"], "write \"1Mbit/s\""),
         (&[route, "--bandwidth", "1mbit"], "write \"1Mbit/s\""),
         (&[route, "--lag", "100msecs"], "write \"100ms\""),

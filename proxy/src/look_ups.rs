@@ -1,4 +1,5 @@
-//! The names that clients ask for: looked up off the loop, each at most once a second, whoever asks.
+//! The names that clients ask for: looked up off the loop, each at most once a second, whoever
+//! asks.
 //!
 //! What clients ask for has threads of its own, so that a name that hangs holds up no upstream's.
 

@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn the_end_of_the_stream_takes_a_place() {
         let data = data(10, Instant::START);
-        assert_eq!(Data { fin: false, ..data.clone() }.end(), 15);
         assert_eq!(data.end(), 16);
+        assert_eq!(Data { fin: false, ..data }.end(), 15);
     }
 }

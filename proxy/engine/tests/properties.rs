@@ -443,7 +443,7 @@ proptest! {
             arrivals.iter().filter(|packet| !packet.is_mark()).nth(number as usize - 1).unwrap()
         };
         let mut last: BTreeMap<(u32, bool), u64> = BTreeMap::new();
-        for output in run(&mut link(5, &rules_of(vec![rate.clone()])), &arrivals, 0) {
+        for output in run(&mut link(5, &rules_of(vec![rate])), &arrivals, 0) {
             let packet = output.packet();
             if packet.is_mark() || matches!(output, Output::Discard(..)) {
                 continue;

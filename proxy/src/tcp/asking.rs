@@ -8,6 +8,7 @@
 use super::TcpRelay;
 use super::connection::Progress;
 use super::end::Found;
+use super::request::{Answer, Request};
 use crate::look_ups::LookedUp;
 use crate::resolve::leads_to;
 use crate::turn::Turn;
@@ -19,7 +20,6 @@ use jostle_engine::route::{Forward, ForwardProtocol, Route};
 use jostle_forward::{Allowed, Asked, Credentials, Failure, Host, Malformed, Progress as Heard};
 use jostle_forward::{Target, http, socks};
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -86,47 +86,6 @@ impl Negotiation {
         match self {
             Self::Socks(_) => ForwardProtocol::Socks5,
             Self::Http(_) => ForwardProtocol::HttpProxy,
-        }
-    }
-}
-
-/// The request of a connection.
-#[derive(Clone, Debug)]
-pub(super) struct Request {
-    /// What its client asked for.
-    pub(super) target: Target,
-    /// The addresses of it that may be reached.
-    addresses: VecDeque<SocketAddr>,
-    answer: Answer,
-    /// The reason why the target was not reached, as the client is to be told.
-    failure: Option<Failure>,
-}
-
-/// The way in which a client is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
-    Socks,
-    Tunnel,
-    /// What the server says is the answer; only a failure is told here.
-    Fetch,
-    /// It was answered.
-    Given,
-}
-
-impl Answer {
-    fn success(self, bound: SocketAddr) -> Vec<u8> {
-        match self {
-            Self::Socks => socks::succeeded(bound),
-            Self::Tunnel => http::ESTABLISHED.to_vec(),
-            Self::Fetch | Self::Given => Vec::new(),
-        }
-    }
-
-    fn failure(self, failure: Failure) -> Vec<u8> {
-        match self {
-            Self::Socks => socks::failed(failure),
-            Self::Tunnel | Self::Fetch => http::failed(failure),
-            Self::Given => Vec::new(),
         }
     }
 }
@@ -477,49 +436,8 @@ impl TcpRelay {
     }
 }
 
-impl Request {
-    fn take_answer(&mut self) -> Answer {
-        std::mem::replace(&mut self.answer, Answer::Given)
-    }
-
-    /// Returns true while its client waits for an answer.
-    pub(super) fn is_owed(&self) -> bool {
-        self.answer != Answer::Given
-    }
-
-    /// Notes why its target was not reached.
-    pub(super) const fn fail(&mut self, failure: Failure) {
-        self.failure = Some(failure);
-    }
-
-    /// Returns the address that is tried first.
-    pub(super) fn first_address(&self) -> Option<SocketAddr> {
-        self.addresses.front().copied()
-    }
-
-    /// Takes the addresses to try, in order.
-    pub(super) fn take_addresses(&mut self) -> VecDeque<SocketAddr> {
-        std::mem::take(&mut self.addresses)
-    }
-}
-
 /// Returns those of a target's addresses that may be reached.
 fn may_be_reached(allowed: &Allowed, target: &Target, addresses: &[IpAddr]) -> Vec<SocketAddr> {
     let may = addresses.iter().filter(|address| allowed.judge_address(target, **address).is_ok());
     may.map(|address| SocketAddr::new(*address, target.port)).collect()
-}
-
-/// Returns what a client is told that a connect failed with.
-pub(super) fn failure_of(kind: io::ErrorKind) -> Failure {
-    match kind {
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
-            Failure::ConnectionRefused
-        }
-        io::ErrorKind::TimedOut => Failure::TimedOut,
-        io::ErrorKind::NetworkUnreachable => Failure::NetworkUnreachable,
-        io::ErrorKind::HostUnreachable | io::ErrorKind::AddrNotAvailable => {
-            Failure::HostUnreachable
-        }
-        _ => Failure::General,
-    }
 }

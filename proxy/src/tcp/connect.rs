@@ -1,8 +1,8 @@
 //! The beginning of connections: accepting clients, and connecting to the upstream.
 
-use super::asking::failure_of;
 use super::connection::{Progress, RelayedConnection};
 use super::end::End;
+use super::request::failure_of;
 use super::restraint::restrain;
 use super::{TcpPart, TcpRelay};
 use crate::client::NewClient;

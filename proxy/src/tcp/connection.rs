@@ -1,7 +1,8 @@
 //! One relayed connection: its two sockets, and the progress that it has made.
 
-use super::asking::{Asking, Request};
+use super::asking::Asking;
 use super::end::End;
+use super::request::Request;
 use crate::flow::FlowCounts;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;

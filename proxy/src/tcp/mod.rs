@@ -15,6 +15,7 @@ mod end;
 mod flow_orders;
 mod handover;
 mod plain;
+mod request;
 mod restraint;
 mod silence;
 

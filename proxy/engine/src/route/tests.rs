@@ -303,10 +303,26 @@ fn mistakes_are_named_with_place_and_remedy() {
             with(r#""idle": 0"#),
             r#"proxies[0].idle: a flow that is forgotten at once never gets an answer; write "120s", say"#,
         ),
+        (
+            with(r#""open": "sometimes""#),
+            r#"proxies[0].open: "sometimes" is none; write "always" or "with upstream""#,
+        ),
+        (
+            with(r#""accept": 0"#),
+            r#"proxies[0].accept: a client that waits no time is accepted at once; leave it out, or write "5s", say"#,
+        ),
+        (
+            route(r#""listen": "udp://a:1", "upstream": "a:1", "accept": "5s""#),
+            "proxies[0].accept: nobody connects over UDP; leave it out, or listen on tcp:// or both://",
+        ),
+        (
+            route(r#""listen": "socks5://a:1", "open": "with upstream""#),
+            "proxies[0].open: clients say where they want to go, so there is no upstream whose state it could have; leave it out",
+        ),
         ("{}".to_owned(), r#""proxies" is missing; write it too"#),
         (
             with(r#""tcp": "fast""#),
-            r#"proxies[0].tcp: "fast" is not a way to treat TCP; write "model", "raw" or { "model": "cubic" }"#,
+            r#"proxies[0].tcp: "fast" is not a way to treat TCP; write "model", "raw", or { "model": "cubic" } (reno, dctcp, prague)"#,
         ),
         (
             with(r#""unit": "line""#),

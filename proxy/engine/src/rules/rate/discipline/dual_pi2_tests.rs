@@ -158,9 +158,10 @@ struct Seen {
 /// Runs both side by side; of a hundred packets so many are Not-ECT, ECT(0) and the rest ECT(1).
 fn beside_the_rfc(seed: u64, k: f64, shift: Option<u64>, shares: [u64; 2]) -> Seen {
     let stream = DrawStream::new(seed, "test", Direction::Up, "dualpi2");
-    let scheduler = shift.map_or(DualPi2Setting::rfc().scheduler, |millis| {
-        DualScheduler::TimeShift(Duration::from_millis(millis))
-    });
+    let scheduler = shift.map_or_else(
+        || DualPi2Setting::rfc().scheduler,
+        |millis| DualScheduler::TimeShift(Duration::from_millis(millis)),
+    );
     let setting = DualPi2Setting { coupling: k, scheduler, ..DualPi2Setting::rfc() };
     let mut rfc = Rfc::new(k, shift.map(|millis| millis as f64 / 1e3));
     let mut queue = DualQueue::new(setting, Instant::START, Instant::START, 0);

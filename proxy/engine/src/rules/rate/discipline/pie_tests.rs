@@ -37,6 +37,7 @@ struct Rfc {
     accu_prob: f64,
 }
 
+#[allow(clippy::manual_clamp, reason = "as the RFC writes it")]
 impl Rfc {
     fn drop_early(&mut self, random: f64) -> bool {
         if (self.qdelay_old < QDELAY_REF / 2.0 && self.drop_prob < 0.2)

@@ -243,7 +243,7 @@ fn fq_codel(place: &str, raw: RawFqCodel) -> Result<FqCodelSetting, SettingError
             Err(SettingError::new(within(place, field), problem))
         }
     };
-    let quantum = raw.quantum.map_or(u64::from(default.quantum), ByteSize::bytes);
+    let quantum = raw.quantum.map_or_else(|| default.quantum.into(), ByteSize::bytes);
     if !(QUANTUM_LEAST..=QUANTUM_MOST).contains(&quantum) {
         let problem = format!(
             "{} is out of bounds; write {QUANTUM_LEAST}B to 64KiB, best a full packet",
