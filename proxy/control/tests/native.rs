@@ -125,8 +125,7 @@ fn a_proxy_comes_with_all_that_it_is_asked_to_have_or_not_at_all() {
         "protocol: \"sctp\" is not relayed; write udp, tcp, both, socks5 or http-proxy",
     );
     for name in ["no-such-network", "/etc/passwd"] {
-        let problem =
-            format!("profile: there is no built-in profile \"{name}\"; jostle profile list");
+        let problem = format!("profile: there is no built-in profile \"{name}\"; ");
         refused(json!({ "profile": name }), &problem);
     }
     for name in [".", ".."] {
