@@ -182,11 +182,7 @@ mod tests {
     fn a_packet_that_never_comes_is_not_explained() {
         let (key, timeline, stream) = parts();
         assert_eq!(
-            explain(
-                Link::new(key.clone(), &timeline),
-                stream.arrivals(7, Direction::Up).take(5),
-                6
-            ),
+            explain(Link::new(key, &timeline), stream.arrivals(7, Direction::Up).take(5), 6),
             None
         );
     }

@@ -127,8 +127,7 @@ impl Options {
             let fits = |spelling: &&str| {
                 *spelling == name && (is_long || style.one_dash || spelling.len() == 1)
             };
-            let Some(known) =
-                style.known.iter().find(|known| known.spellings.iter().any(|one| fits(&one)))
+            let Some(known) = style.known.iter().find(|known| known.spellings.iter().any(&fits))
             else {
                 return Err(style.unknown(word));
             };

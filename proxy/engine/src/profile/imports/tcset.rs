@@ -309,13 +309,11 @@ fn typed(text: &str, draft: &mut Draft) -> Result<Settings, SettingError> {
                 return Err(SettingError::new("--direction", problem));
             }
         };
-        if let Some(algorithm) = options.get("shaping-algo") {
-            if !matches!(algorithm, "htb" | "tbf") {
-                return Err(SettingError::new(
-                    "--shaping-algo",
-                    "tcset has htb and tbf; write one",
-                ));
-            }
+        if let Some(algorithm) = options.get("shaping-algo")
+            && !matches!(algorithm, "htb" | "tbf")
+        {
+            let problem = "tcset has htb and tbf; write one";
+            return Err(SettingError::new("--shaping-algo", problem));
         }
         if let Some(word) = options.others.get(1) {
             let problem = "tcset reads one device; leave this out";

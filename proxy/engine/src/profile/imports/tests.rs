@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 type Translated = Result<Translation, SettingError>;
 
 /// A tool's name, and what reads its lines.
-const TOOLS: [(&str, fn(&str) -> Translated); 5] = [
+type Tool = (&'static str, fn(&str) -> Translated);
+
+const TOOLS: [Tool; 5] = [
     ("tcset", from_tcset),
     ("comcast", from_comcast),
     ("throttle", |line| from_throttle(line, &no_files)),

@@ -147,7 +147,7 @@ fn command(
     if let Some(name) = options.repeated() {
         return Err(SettingError::new(format!("--{name}"), "it is here twice; leave one out"));
     }
-    let named = options.get("profile").or(options.others.first().map(String::as_str));
+    let named = options.get("profile").or_else(|| options.others.first().map(String::as_str));
     let stops = ["stop", "help", "version"]
         .into_iter()
         .find(|name| options.has(name) || options.others.first().is_some_and(|word| word == name));

@@ -72,7 +72,7 @@ pub(super) fn read(place: &str, raw: &RawCross) -> Result<Cross, SettingError> {
     }
     let traffic = match (raw.tcp, raw.rate) {
         (_, Some(rate)) => {
-            let size = raw.size.map_or(u64::from(SIZE_DEFAULT), ByteSize::bytes);
+            let size = raw.size.map_or_else(|| u64::from(SIZE_DEFAULT), ByteSize::bytes);
             if !(1..=SIZE_MAX).contains(&size) {
                 return refuse("size", format!("no packet has {size} bytes; write 1B to 65535B"));
             }
