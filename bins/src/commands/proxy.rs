@@ -110,7 +110,7 @@ pub struct ProxyArgs {
     pcap: PcapArgs,
     /// Write each change of the configuration, who asked for it and what holds since, a JSON object
     /// per line; "profile from-journal" makes a profile of it
-    #[arg(long, value_name = "FILE", help_heading = "The run")]
+    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = "The run")]
     journal: Option<PathBuf>,
     /// Write the summary to a file instead of printing it
     #[arg(long, value_name = "FILE", help_heading = "The run")]
@@ -151,21 +151,33 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "TIME", help_heading = "The relays")]
     idle: Option<Span>,
     /// Refuse a TCP client whose upstream has not answered the connect for so long
-    #[arg(long, value_name = "TIME", default_value = "10s", help_heading = "The relays")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "10s",
+        hide_short_help = true,
+        help_heading = "The relays"
+    )]
     connect_timeout: Span,
     /// Hold at most so much of what is under way: further datagrams are lost (no_room), TCP senders
     /// wait
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", help_heading = "The relays")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1GiB",
+        hide_short_help = true,
+        help_heading = "The relays"
+    )]
     memory: ByteSize,
     /// Let one address have at most so many UDP flows, and as many TCP connections; unless stated,
     /// half of the places while few are left
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..),
-        help_heading = "The relays")]
+        hide_short_help = true, help_heading = "The relays")]
     per_source: Option<u32>,
     /// Send a UDP client no more than so many times what it sent, until it has answered something;
     /// or "off". Clients on loopback need not show that they are there
     #[arg(long, value_name = "FACTOR", default_value = "3", value_parser = plan::amplification,
-        help_heading = "The relays")]
+        hide_short_help = true, help_heading = "The relays")]
     amplification: plan::Amplification,
     /// Answer Toxiproxy's API, so that its clients create, change and remove routes, on
     /// 127.0.0.1:8474 or at another address of this machine: --api=127.0.0.1:9000
@@ -177,7 +189,7 @@ pub struct ProxyArgs {
     #[command(flatten)]
     access: Access,
     /// Use nothing that only Linux has
-    #[arg(long, help_heading = "The relays")]
+    #[arg(long, hide_short_help = true, help_heading = "The relays")]
     portable: bool,
 }
 

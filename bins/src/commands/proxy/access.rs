@@ -11,7 +11,7 @@ use std::path::Path;
 pub(super) struct Access {
     /// Answer only who shows this token (Authorization: Bearer TOKEN); @FILE reads it from a file's
     /// first line. The API listens beyond loopback only with one
-    #[arg(long, value_name = "TOKEN|@FILE", help_heading = "The run")]
+    #[arg(long, value_name = "TOKEN|@FILE", hide_short_help = true, help_heading = "The run")]
     api_token: Option<String>,
     /// Answer requests for this host too, besides localhost and the address that the API listens on;
     /// several may be given

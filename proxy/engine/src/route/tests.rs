@@ -29,7 +29,7 @@ fn the_shipped_schema_is_current_and_names_every_field() {
     );
     let schema: Value = serde_json::from_str(&current).unwrap();
     let fields = schema["definitions"]["Route"]["properties"].as_object().unwrap();
-    assert_eq!(fields.len(), 13, "{fields:?}");
+    assert_eq!(fields.len(), 15, "{fields:?}");
     for (name, field) in fields {
         assert!(field["description"].is_string(), "{name}: {field}");
     }
@@ -308,7 +308,7 @@ fn mistakes_are_named_with_place_and_remedy() {
             r#"proxies[0].open: "sometimes" is none; write "always" or "with upstream""#,
         ),
         (
-            with(r#""accept": 0"#),
+            route(r#""listen": "a:1", "upstream": "a:1", "accept": 0"#),
             r#"proxies[0].accept: a client that waits no time is accepted at once; leave it out, or write "5s", say"#,
         ),
         (
@@ -377,5 +377,5 @@ fn the_examples_of_the_document_are_read_and_written() {
         let read = read(example).unwrap_or_else(|error| panic!("{error}: {example}"));
         assert_eq!(Configuration::from_json(&read.to_text(), &no_files).unwrap(), read);
     }
-    assert_eq!(examples.len(), 2);
+    assert_eq!(examples.len(), 3);
 }
