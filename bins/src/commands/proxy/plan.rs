@@ -105,12 +105,14 @@ impl Source {
     }
 }
 
-/// Puts the rules of the command line in front of the routes' own.
+/// Puts the rules of the command line in front of the routes' own, and checks that they can act
+/// there.
 fn put_in_front(weather: &ChosenWeather, routes: &mut [Route]) -> anyhow::Result<()> {
     for route in routes {
         let profile = std::mem::take(&mut route.profile);
         route.profile =
             weather.in_front_of(profile).map_err(|error| Usage::error(error.to_string()))?;
+        route.check_rules().map_err(Usage::error)?;
     }
     Ok(())
 }
@@ -159,7 +161,7 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
         let Some(destination) = upstream.map(Destination::Upstream).or(asked) else {
             return Err(Usage::error(format!("\"{text}\" does not say where the packets go")));
         };
-        let route = Route {
+        routes.push(Route {
             name: (index + 1).to_string(),
             transport: scheme.transports(),
             listen,
@@ -172,9 +174,7 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
             follow: args.follow && scheme.forward().is_none(),
             idle: args.idle.map(|Span(idle)| idle),
             listening: Listening::default(),
-        };
-        route.check_rules().map_err(Usage::error)?;
-        routes.push(route);
+        });
     }
     if routes.is_empty() {
         return Ok(routes);
