@@ -255,7 +255,8 @@ fn a_handshake_that_is_under_way_can_be_ended() {
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         wait_until("the connection", || all(&proxy, route).len() == 1);
         let flow = proxy.control.flow(route, tcp(1)).unwrap();
-        assert_eq!((flow.upstream, flow.round_trip), (None, None));
+        let leads_to = listener.local_addr().unwrap();
+        assert_eq!((flow.upstream, flow.round_trip), (Some(leads_to), None));
         if reset {
             proxy.control.reset_flow(route, flow.id).unwrap();
             assert_eq!(read(&client), Err(io::ErrorKind::ConnectionReset));

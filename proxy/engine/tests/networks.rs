@@ -69,5 +69,5 @@ fn every_built_in_network_carries_packets() {
             seen += 1;
         }
     }
-    assert!(seen == 204 && timed > 190, "{seen} directions, {timed} of them timed");
+    assert!(seen == 208 && timed > 190, "{seen} directions, {timed} of them timed");
 }

@@ -76,7 +76,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// The page should be there at once.
-    const BYTES_MAX: usize = 150 << 10;
+    const BYTES_MAX: usize = 160 << 10;
 
     fn text(file: &File) -> &str {
         std::str::from_utf8(file.bytes).expect("files of the page are text")
