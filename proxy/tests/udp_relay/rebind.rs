@@ -25,9 +25,11 @@ fn route(proxy: &Running) -> RouteId {
     proxy.control.routes().unwrap()[0].id
 }
 
-/// The only flow.
+/// The only flow, once its first datagram has been read.
 fn flow(proxy: &Running) -> FlowState {
-    proxy.control.flows(route(proxy), 0).unwrap().flows.pop().expect("there is one")
+    let only = || proxy.control.flows(route(proxy), 0).unwrap().flows.pop();
+    wait_until("the flow", || only().is_some());
+    only().expect("it is not forgotten")
 }
 
 fn receive_from(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
