@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 
 /// `%p` is a chance, `%t` a time, `%n` a count, `%i` an entry of a table, `%s` a size, `%r` a rate,
 /// `%q` a queue, `%b` a boolean.
-const RULES: [&str; 41] = [
+const RULES: [&str; 47] = [
     r#""rule": "drop", "chance": %p"#,
     r#""rule": "drop", "burst": { "mean": %p, "length": %n }"#,
     r#""rule": "drop", "burst": { "mean": %p, "length": %t }"#,
