@@ -171,7 +171,7 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
             paired: None,
             enabled: true,
             tcp,
-            follow: args.follow && scheme.forward().is_none(),
+            follow: args.follow && scheme.forward().is_none() && scheme.transports().has_udp(),
             idle: args.idle.map(|Span(idle)| idle),
             listening: Listening::default(),
         });
