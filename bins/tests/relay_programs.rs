@@ -47,6 +47,19 @@ fn iperf3_server(port: u16) -> Background {
     server
 }
 
+/// Lets iperf3 send so many datagrams to a port, with these further words; returns its report.
+fn send_by_iperf3(port: u16, datagrams: u64, words: &[&str]) -> Value {
+    let client = Command::new("iperf3")
+        .args(["-u", "-b", "8M", "-l", "1000", "-J", "-c", "127.0.0.1"])
+        .args(["-k", &datagrams.to_string(), "-p", &port.to_string()])
+        .args(words)
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&client.stdout).unwrap();
+    assert!(client.status.success(), "{}", report["error"]);
+    report
+}
+
 /// What iperf3 sends with `-S 2` says ECT(0), so nothing of it is lost.
 #[test]
 fn iperf3_that_takes_marks_loses_nothing() {
@@ -67,14 +80,7 @@ fn iperf3_that_takes_marks_loses_nothing() {
     );
     std::fs::write(&file, routes).unwrap();
     let jostle = Jostle::start(&["--config", file.to_str().unwrap()], 2);
-    let blocks = BLOCKS.to_string();
-    let client = Command::new("iperf3")
-        .args(["-u", "-S", "2", "-b", "8M", "-l", "1000", "-k", &blocks, "-J", "-c", "127.0.0.1"])
-        .args(["-p", &listen.to_string()])
-        .output()
-        .unwrap();
-    let report: Value = serde_json::from_slice(&client.stdout).unwrap();
-    assert!(client.status.success(), "{}", report["error"]);
+    let report = send_by_iperf3(listen, BLOCKS, &["-S", "2"]);
     let summary = jostle.stop();
     let up = summary.link("udp", "up");
     assert_eq!((&up["in"], &up["delivered"]), (&(BLOCKS + 1).into(), &(BLOCKS + 1).into()), "{up}");
@@ -107,25 +113,7 @@ fn iperf3_reports_exactly_the_datagrams_that_were_dropped() {
     let route = format!("both://127.0.0.1:0=127.0.0.1:{port}");
     let jostle = Jostle::start(&[&route, "--up-drop", "5%", "--seed", &seed.to_string()], 2);
     assert_eq!(jostle.address("udp"), jostle.address("tcp"), "one port number for both");
-    let client = Command::new("iperf3")
-        .args([
-            "-u",
-            "-b",
-            "8M",
-            "-l",
-            "1000",
-            "-k",
-            &BLOCKS.to_string(),
-            "-J",
-            "-c",
-            "127.0.0.1",
-            "-p",
-        ])
-        .arg(jostle.address("udp").port().to_string())
-        .output()
-        .unwrap();
-    let report: Value = serde_json::from_slice(&client.stdout).unwrap();
-    assert!(client.status.success(), "{}", report["error"]);
+    let report = send_by_iperf3(jostle.address("udp").port(), BLOCKS, &[]);
     let summary = jostle.stop();
     let up = summary.link("udp", "up");
     assert_eq!(up["in"], BLOCKS + 1, "{up}");

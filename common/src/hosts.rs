@@ -66,9 +66,7 @@ impl Hosts {
         match self {
             Self::All => true,
             Self::Name(one) => one == name,
-            Self::Below(parent) => {
-                name.strip_suffix(parent.as_str()).is_some_and(|front| front.ends_with('.'))
-            }
+            Self::Below(parent) => is_below(name, parent),
             Self::Network(_) => false,
         }
     }
@@ -110,19 +108,40 @@ impl Network {
 
     /// Returns true if an address is of the network.
     pub fn contains(self, address: IpAddr) -> bool {
-        match (address.to_canonical(), self.address) {
-            (IpAddr::V4(one), IpAddr::V4(own)) => {
-                (one.to_bits() ^ own.to_bits()).leading_zeros() >= self.bits
-            }
-            (IpAddr::V6(one), IpAddr::V6(own)) => {
-                (one.to_bits() ^ own.to_bits()).leading_zeros() >= self.bits
-            }
-            _ => false,
-        }
+        have_prefix(address.to_canonical(), self.address, self.bits)
     }
 
     const fn is_one_address(self) -> bool {
         self.bits == if self.address.is_ipv4() { 32 } else { 128 }
+    }
+}
+
+/// Returns true if a name is below another one, and not that name itself; both are in lower case
+/// and have no dot at their end.
+pub fn is_below(name: &str, parent: &str) -> bool {
+    name.strip_suffix(parent).is_some_and(|front| front.ends_with('.'))
+}
+
+/// Returns true if two addresses of one family have their first `bits` in common. An IPv6 address
+/// that holds an IPv4 one is IPv6 here.
+pub fn have_prefix(one: IpAddr, other: IpAddr, bits: u32) -> bool {
+    match (one, other) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= bits,
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= bits,
+        _ => false,
+    }
+}
+
+/// Parts a host from what stands behind its colon, if anything does. An IPv6 address without brackets
+/// is all host.
+pub fn part_port(text: &str) -> (&str, Option<&str>) {
+    let bracketed = text.starts_with('[');
+    let is_bare_v6 = !bracketed && text.bytes().filter(|byte| *byte == b':').count() > 1;
+    match text.rfind(':') {
+        Some(colon) if !is_bare_v6 && !text[colon..].contains(']') => {
+            (&text[..colon], Some(&text[colon + 1..]))
+        }
+        _ => (text, None),
     }
 }
 
@@ -138,13 +157,8 @@ impl FromStr for HostPattern {
                 "\"{text}\" is a URL; write the host alone, with :PORT if one is meant"
             ));
         }
-        let bracketed = text.starts_with('[');
-        let is_bare_v6 = !bracketed && text.bytes().filter(|byte| *byte == b':').count() > 1;
-        let colon = text.rfind(':').filter(|colon| !is_bare_v6 && !text[*colon..].contains(']'));
-        let (hosts, ports) = match colon {
-            Some(colon) => (&text[..colon], ports(text, &text[colon + 1..])?),
-            None => (text, PORTS),
-        };
+        let (hosts, behind) = part_port(text);
+        let ports = behind.map_or(Ok(PORTS), |digits| ports(text, digits))?;
         Ok(Self { hosts: read_hosts(text, hosts)?, ports })
     }
 }

@@ -7,8 +7,35 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-fn script(name: &str) -> PathBuf {
+/// One of the programs beside these tests.
+pub(super) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/udp_programs").join(name)
+}
+
+/// A server of HTTP/3 that has a body, and its end.
+pub(super) struct Http3Server {
+    _process: Background,
+    pub(super) port: String,
+    /// The digest of the body.
+    pub(super) digest: String,
+}
+
+impl Http3Server {
+    /// Starts one with a body of this length; `words` are further words for it.
+    pub(super) fn start(python: &Path, length: usize, words: &[&str]) -> Self {
+        let mut process = Command::new(python)
+            .arg(script("http3_server.py"))
+            .arg(length.to_string())
+            .args(words)
+            .stdout(Stdio::piped())
+            .spawn()
+            .map(Background)
+            .unwrap();
+        let mut ready = String::new();
+        BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        let (port, digest) = ready.trim().split_once(' ').expect(&ready);
+        Self { port: port.to_owned(), digest: digest.to_owned(), _process: process }
+    }
 }
 
 /// What a client got, in front of what the server has.
@@ -23,18 +50,8 @@ struct Got {
 /// Lets a client get a body of this length from a server with these words, through a route with these
 /// rules. `client` are words for the client.
 fn get(python: &Path, length: usize, server: &[&str], route: &[&str], client: &[&str]) -> Got {
-    let mut server = Command::new(python)
-        .arg(script("http3_server.py"))
-        .arg(length.to_string())
-        .args(server)
-        .stdout(Stdio::piped())
-        .spawn()
-        .map(Background)
-        .unwrap();
-    let mut ready = String::new();
-    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-    let (port, digest) = ready.trim().split_once(' ').expect(&ready);
-    let to = format!("udp://127.0.0.1:0=127.0.0.1:{port}");
+    let server = Http3Server::start(python, length, server);
+    let to = format!("udp://127.0.0.1:0=127.0.0.1:{}", server.port);
     let jostle = Jostle::start(&[&[to.as_str()], route].concat(), 1);
     let output = Command::new(python)
         .arg(script("http3_client.py"))
@@ -46,7 +63,7 @@ fn get(python: &Path, length: usize, server: &[&str], route: &[&str], client: &[
     let client = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let summary = jostle.stop();
     summary.assert_conserved();
-    Got { client, digest: digest.to_owned(), summary }
+    Got { client, digest: server.digest, summary }
 }
 
 #[test]

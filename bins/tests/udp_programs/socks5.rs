@@ -1,15 +1,12 @@
 //! Programs that reach UDP servers through a SOCKS5 proxy: a client in Python, a QUIC stack, and
 //! `jostle-client`.
 
+use super::http3::{Http3Server, script};
 use super::proxy_support::{Background, Jostle, installed, python_with};
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/udp_programs").join(name)
-}
 
 /// Answers any datagram with itself, until the process ends.
 fn echo() -> SocketAddr {
@@ -59,26 +56,17 @@ fn a_client_in_python_reaches_a_server_by_every_kind_of_address() {
 fn http3_gets_a_body_whole_through_a_socks_proxy_in_bad_weather() {
     const LENGTH: usize = 500_000;
     let Some(python) = python_with("aioquic") else { return };
-    let mut server = Command::new(&python)
-        .arg(script("http3_server.py"))
-        .arg(LENGTH.to_string())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map(Background)
-        .unwrap();
-    let mut ready = String::new();
-    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-    let (port, digest) = ready.trim().split_once(' ').expect(&ready);
+    let server = Http3Server::start(&python, LENGTH, &[]);
     let weather = ["--drop", "2%", "--delay", "5ms", "--seed", "7"];
     let jostle = Jostle::start(&[&["socks5://127.0.0.1:0"][..], &weather].concat(), 1);
     let output = Command::new(&python)
         .arg(script("http3_socks_client.py"))
-        .args([&jostle.address("socks5").port().to_string(), "127.0.0.1", port])
+        .args([&jostle.address("socks5").port().to_string(), "127.0.0.1", &server.port])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(text.trim(), format!("200 {LENGTH} {digest}"));
+    assert_eq!(text.trim(), format!("200 {LENGTH} {}", server.digest));
     let summary = jostle.stop();
     let (up, down) = (summary.link("udp", "up"), summary.link("udp", "down"));
     // 500 kB in packets of at most 1472 bytes are 340 and more; 7 of them are lost on average.

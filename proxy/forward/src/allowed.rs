@@ -1,6 +1,7 @@
 //! Which targets may be reached.
 
 use crate::target::{Host, Target};
+use jostle_common::hosts::{have_prefix, is_below, part_port};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -127,16 +128,14 @@ impl Entry {
         let has = match &self.hosts {
             Hosts::All => true,
             Hosts::Name(one) => one == name,
-            Hosts::Below(parent) => {
-                name.strip_suffix(parent.as_str()).is_some_and(|front| front.ends_with('.'))
-            }
+            Hosts::Below(parent) => is_below(name, parent),
             Hosts::Network(..) => false,
         };
         has && self.has_port(port)
     }
 
     fn has_address(&self, address: IpAddr, port: u16) -> bool {
-        matches!(self.hosts, Hosts::Network(network, bits) if has_prefix(address, network, bits))
+        matches!(self.hosts, Hosts::Network(network, bits) if have_prefix(address, network, bits))
             && self.has_port(port)
     }
 }
@@ -167,19 +166,9 @@ impl FromStr for Entry {
                  [2001:db8::]/32 or *, with :PORT behind it if only one is meant"
             )
         };
-        let bracketed = text.starts_with('[');
-        let is_bare_v6 = !bracketed && text.bytes().filter(|byte| *byte == b':').count() > 1;
-        let colon = match text.rfind(':') {
-            Some(colon) if !is_bare_v6 && !text[colon..].contains(']') => Some(colon),
-            _ => None,
-        };
-        let (hosts, port) = match colon {
-            Some(colon) => {
-                let port = number(&text[colon + 1..]).filter(|port| *port != 0);
-                (&text[..colon], Some(port.ok_or_else(refuse)?))
-            }
-            None => (text, None),
-        };
+        let (hosts, behind) = part_port(text);
+        let read = |digits| number(digits).filter(|port| *port != 0).ok_or_else(refuse);
+        let port = behind.map(read).transpose()?;
         Ok(Self { hosts: hosts_of(hosts).ok_or_else(refuse)?, port })
     }
 }
@@ -215,15 +204,6 @@ fn number<T: FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// Returns true if an address has the first `bits` of a network's address.
-fn has_prefix(address: IpAddr, network: IpAddr, bits: u32) -> bool {
-    match (address, network) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= bits,
-        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= bits,
-        _ => false,
-    }
-}
-
 /// Returns true for an address that every host of the internet could have and reach (the IANA
 /// registries of special-purpose addresses, RFC 6890).
 pub fn is_public(address: IpAddr) -> bool {
@@ -251,7 +231,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         (Ipv4Addr::new(224, 0, 0, 0), 4),     // multicast
         (Ipv4Addr::new(240, 0, 0, 0), 4),     // reserved, and broadcast
     ];
-    !SPECIAL.iter().any(|&(network, bits)| has_prefix(address.into(), network.into(), bits))
+    !SPECIAL.iter().any(|&(network, bits)| have_prefix(address.into(), network.into(), bits))
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
@@ -265,7 +245,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     ];
     // NAT64 has an IPv4 address inside (RFC 6052), which may be any.
     const NAT64: (Ipv6Addr, u32) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
-    let is_in = |(network, bits): (Ipv6Addr, u32)| has_prefix(address.into(), network.into(), bits);
+    let is_in =
+        |(network, bits): (Ipv6Addr, u32)| have_prefix(address.into(), network.into(), bits);
     if is_in(NAT64) {
         let bits = address.to_bits() as u32;
         return is_public_v4(Ipv4Addr::from_bits(bits));
