@@ -5,7 +5,7 @@ use super::http3::{Http3Server, script};
 use super::proxy_support::{Background, Jostle, installed, python_with};
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Answers any datagram with itself, until the process ends.
