@@ -9,6 +9,7 @@ use crate::look_ups::LookUps;
 use crate::network::Network;
 use crate::orders::{Carried, Flags, ORDERS_MAX, Order, OrderError, Prepared, Reply, RouteState};
 use crate::own::OwnAddresses;
+use crate::pipes::Pipes;
 use crate::reactor::{Reactor, Readiness};
 use crate::resolve::Names;
 use crate::settings::{Settings, StartError};
@@ -57,7 +58,8 @@ impl Proxy {
         let Settings { sinks, on_client, .. } = settings;
         let Settings { spin, connect_timeout, negotiation_timeout, memory, per_source, .. } =
             settings;
-        let Settings { amplification, tells_of_upstreams, kept_descriptors, .. } = settings;
+        let Settings { amplification, tells_of_upstreams, kept_descriptors, splices, .. } =
+            settings;
         let limit = raise_descriptor_limit();
         let reactor = Reactor::new(Clock::start(), portable, spin)?;
         let waker = reactor.waker();
@@ -81,6 +83,7 @@ impl Proxy {
                 outbox: Box::new(Outbox::new(portable)),
             },
             own: OwnAddresses::default(),
+            pipes: Pipes::new(splices && !portable, limit),
             scratch: vec![0; SCRATCH_BYTES],
             now: Instant::START,
             options: LoopOptions {
@@ -141,7 +144,12 @@ impl Proxy {
             // Of several requests to stop the shortest counts, also of those that come later.
             let stop_at =
                 draining_since.zip(self.flags.stopped()).map(|(since, drain)| since + drain);
-            let deadline = [self.network.fleet.deadline(), self.turn.sinks.deadline(), stop_at];
+            let deadline = [
+                self.network.fleet.deadline(),
+                self.turn.sinks.deadline(),
+                self.turn.pipes.deadline(),
+                stop_at,
+            ];
             let now = match self.turn.reactor.wait(deadline.into_iter().flatten().min()) {
                 Ok(now) => now,
                 Err(error) => {
@@ -160,6 +168,7 @@ impl Proxy {
             }
             self.network.work(&mut self.turn);
             self.turn.sinks.flush(now);
+            self.turn.pipes.rest(now, &mut self.turn.descriptors);
             if draining_since.is_some()
                 && (stop_at.is_some_and(|at| at <= now) || self.is_drained())
             {

@@ -49,16 +49,73 @@ pub(crate) struct Readiness {
     pub(crate) writable: bool,
     /// The socket has failed.
     pub(crate) failed: bool,
+    /// The other side will send no more.
+    pub(crate) ended: bool,
+    /// There is an urgent byte.
+    pub(crate) urgent: bool,
+}
+
+/// The time that it takes to wake up, at most as a rule: one that slept knows no better when an event
+/// came.
+const WAKE: Duration = Duration::from_micros(50);
+
+/// Whether events follow each other so fast that it pays to look for the next one without sleeping.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// Rises by two with each event that came soon, falls by one with each that did not.
+    credit: u8,
+}
+
+impl Pace {
+    /// After so many that came late nothing is expected any more.
+    const CREDIT_MOST: u8 = 8;
+
+    const fn note(&mut self, came_soon: bool) {
+        self.credit = match (came_soon, self.credit + 2) {
+            (true, more) if more <= Self::CREDIT_MOST => more,
+            (true, _) => Self::CREDIT_MOST,
+            (false, _) => self.credit.saturating_sub(1),
+        };
+    }
+
+    /// Returns true if more than a third of the last events came soon: one that is met awake spares
+    /// half of what looking for one in vain costs.
+    const fn is_brisk(self) -> bool {
+        self.credit > 0
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { credit: 1 }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 enum TokenEntry {
     /// The waker or the timer: being woken is all they are for.
     Internal,
-    Socket(Owner),
+    /// Its owner, in half the room: there may be many.
+    Socket { relay: u32, socket: u32 },
     /// Given up in this turn; events about it may still be in hand, so the number is not given out
     /// again before the next wait.
     Retired,
+}
+
+impl TokenEntry {
+    fn of(Owner { relay, socket: SocketKey(key) }: Owner) -> Self {
+        let relay = u32::try_from(relay).expect("a process has fewer relays");
+        // The last number stays the last.
+        let is_last = key == usize::MAX;
+        let key = if is_last { Ok(u32::MAX) } else { u32::try_from(key) };
+        Self::Socket { relay, socket: key.expect("a process has fewer sockets") }
+    }
+
+    fn owner(self) -> Option<Owner> {
+        let Self::Socket { relay, socket } = self else { return None };
+        let key = if socket == u32::MAX { usize::MAX } else { socket as usize };
+        Some(Owner { relay: relay as usize, socket: SocketKey(key) })
+    }
 }
 
 /// The sockets of the loop and the wait for them.
@@ -69,13 +126,14 @@ pub(crate) struct Reactor {
     retired: Vec<usize>,
     again: VecDeque<Token>,
     clock: Clock,
-    timer: Option<Timer>,
+    timer: Option<(Timer, Token)>,
     /// The time that the timer is set to.
     armed: Option<Instant>,
     waker: Arc<Waker>,
     /// The time to look for events without sleeping, after one and before a deadline.
     spin: Duration,
     last_event: Instant,
+    pace: Pace,
 }
 
 impl Reactor {
@@ -91,6 +149,7 @@ impl Reactor {
         } else {
             let token = Token(entries.insert(TokenEntry::Internal));
             Timer::new(poll.registry(), token)
+                .map(|timer| (timer, token))
                 .inspect_err(|error| {
                     log::debug!("no fine timer, deadlines are met to a millisecond: {error}")
                 })
@@ -108,6 +167,7 @@ impl Reactor {
             waker,
             spin,
             last_event: Instant::START,
+            pace: Pace::default(),
         })
     }
 
@@ -136,7 +196,7 @@ impl Reactor {
         let entry = self.entries.vacant_entry();
         let token = Token(entry.key());
         self.poll.registry().register(socket, token, interest)?;
-        entry.insert(TokenEntry::Socket(owner));
+        entry.insert(TokenEntry::of(owner));
         Ok(token)
     }
 
@@ -145,16 +205,27 @@ impl Reactor {
         if let Err(error) = self.poll.registry().deregister(socket) {
             log::debug!("deregistering {token:?}: {error}");
         }
+        self.retire(token);
+    }
+
+    /// Gives up a socket that the caller closes at once, and of which there is no second handle.
+    pub(crate) fn remove_closing(&mut self, socket: &mut impl Source, token: Token) {
+        // The close deregisters it (epoll(7)); elsewhere it is not to be relied on.
+        if cfg!(target_os = "linux") {
+            self.retire(token);
+        } else {
+            self.remove(socket, token);
+        }
+    }
+
+    fn retire(&mut self, token: Token) {
         self.entries[token.0] = TokenEntry::Retired;
         self.retired.push(token.0);
     }
 
     /// Returns the owner of `token`; `None` if it was given up meanwhile.
     pub(crate) fn owner(&self, token: Token) -> Option<Owner> {
-        match self.entries.get(token.0) {
-            Some(TokenEntry::Socket(owner)) => Some(*owner),
-            _ => None,
-        }
+        self.entries.get(token.0).and_then(|entry| entry.owner())
     }
 
     /// Asks to be called again, after all others had a turn, without a new event. At most one
@@ -178,14 +249,16 @@ impl Reactor {
         for key in self.retired.drain(..) {
             self.entries.remove(key);
         }
+        let mut slept = false;
         loop {
             let now = self.clock.now();
             let due = deadline.is_some_and(|at| at <= now);
-            let spinning = now < self.last_event + self.spin
-                || deadline.is_some_and(|at| at <= now + self.spin);
+            let expects = self.pace.is_brisk() && now < self.last_event + self.spin;
+            let spinning = expects || deadline.is_some_and(|at| at <= now + self.spin);
             let timeout = if due || spinning || !self.again.is_empty() {
                 Some(Duration::ZERO)
             } else {
+                slept = true;
                 self.arm(now, deadline)
             };
             match self.poll.poll(&mut self.events, timeout) {
@@ -196,7 +269,9 @@ impl Reactor {
             let quiet = self.events.is_empty();
             if !quiet || due || !spinning || !self.again.is_empty() {
                 let now = self.clock.now();
-                if !quiet {
+                if !quiet && !self.is_timer_alone() {
+                    let patience = self.spin + if slept { WAKE } else { Duration::ZERO };
+                    self.pace.note(now.since(self.last_event) <= patience);
                     self.last_event = now;
                 }
                 if self.armed.is_some_and(|at| at <= now) {
@@ -207,11 +282,20 @@ impl Reactor {
         }
     }
 
+    /// Returns true if the timer is all that the last wait reported.
+    fn is_timer_alone(&self) -> bool {
+        let mut events = self.events.iter();
+        let first = events.next().map(|event| event.token());
+        first.is_some()
+            && first == self.timer.as_ref().map(|(_, token)| *token)
+            && events.next().is_none()
+    }
+
     /// Sets the timer so that it leaves time to spin before the deadline, and says how long mio is
     /// to wait itself.
     fn arm(&mut self, now: Instant, deadline: Option<Instant>) -> Option<Duration> {
         let at = deadline?;
-        let Some(timer) = &self.timer else { return Some(at.since(now)) };
+        let Some((timer, _)) = &self.timer else { return Some(at.since(now)) };
         let wake = at - self.spin;
         if self.armed != Some(wake) {
             if let Err(error) = timer.arm(wake.since(now)) {
@@ -231,8 +315,55 @@ impl Reactor {
                 readable: event.is_readable() || event.is_read_closed(),
                 writable: event.is_writable() || event.is_write_closed(),
                 failed: event.is_error(),
+                ended: event.is_read_closed(),
+                urgent: event.is_priority(),
             };
             (event.token(), readiness)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_brisk_while_events_keep_coming_and_lame_soon_after() {
+        let mut pace = Pace::default();
+        assert!(pace.is_brisk(), "the first is not known to be the last");
+        pace.note(false);
+        assert!(!pace.is_brisk());
+        // One in two comes soon: that pays. One in four does not.
+        for turn in 0..100 {
+            pace.note(turn % 2 == 0);
+            assert!(pace.is_brisk(), "{turn}");
+        }
+        let brisk = (0..400).filter(|turn| {
+            pace.note(turn % 4 == 0);
+            pace.is_brisk()
+        });
+        assert!((50..=250).contains(&brisk.count()));
+        for _ in 0..100 {
+            pace.note(true);
+        }
+        let lame = (0..).position(|_| {
+            pace.note(false);
+            !pace.is_brisk()
+        });
+        assert_eq!(lame, Some(usize::from(Pace::CREDIT_MOST) - 1));
+    }
+
+    #[test]
+    fn what_is_owned_is_found_by_its_token_until_it_is_given_up() {
+        for owner in [
+            Owner { relay: 0, socket: SocketKey(0) },
+            Owner { relay: 70_000, socket: SocketKey(4_000_000) },
+            Owner { relay: 1, socket: SocketKey(usize::MAX) },
+        ] {
+            assert_eq!(TokenEntry::of(owner).owner(), Some(owner));
+        }
+        assert_eq!(TokenEntry::Internal.owner(), None);
+        assert_eq!(TokenEntry::Retired.owner(), None);
+        assert!(size_of::<TokenEntry>() <= 12, "there may be many");
     }
 }

@@ -8,8 +8,13 @@ use slab::Slab;
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     slab: Slab<RelayedConnection>,
-    by_id: Table<u32>,
+    /// Places, in half the room that they could take.
+    by_id: Table<u32, u32>,
     last_id: u32,
+}
+
+fn place(index: usize) -> u32 {
+    u32::try_from(index).expect("a process has fewer sockets")
 }
 
 impl Connections {
@@ -27,7 +32,7 @@ impl Connections {
     pub(super) fn add(&mut self, make: impl FnOnce(u32) -> RelayedConnection) -> u32 {
         self.last_id = self.last_id.wrapping_add(1).max(1);
         let index = self.slab.insert(make(self.last_id));
-        self.by_id.insert(self.last_id, index);
+        self.by_id.insert(self.last_id, place(index));
         self.last_id
     }
 
@@ -40,7 +45,7 @@ impl Connections {
     pub(super) fn number(&mut self, index: usize) -> u32 {
         self.last_id = self.last_id.wrapping_add(1).max(1);
         self.slab[index].id = self.last_id;
-        self.by_id.insert(self.last_id, index);
+        self.by_id.insert(self.last_id, place(index));
         self.last_id
     }
 
@@ -66,12 +71,12 @@ impl Connections {
 
     /// Returns the place of the connection with this number, unless it was closed.
     pub(super) fn place(&self, id: u32) -> Option<usize> {
-        self.by_id.get(&id).copied()
+        self.by_id.get(&id).map(|place| *place as usize)
     }
 
     /// Returns the places of the connections with the lowest numbers above `after`, at most `most`
     /// of them and in order, and whether there are more.
-    pub(super) fn lowest(&self, after: u32, most: usize) -> (Vec<(u32, usize)>, bool) {
+    pub(super) fn lowest(&self, after: u32, most: usize) -> (Vec<(u32, u32)>, bool) {
         lowest(&self.by_id, after, most)
     }
 
