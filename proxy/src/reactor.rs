@@ -292,12 +292,13 @@ impl Reactor {
     }
 
     /// Sets the timer so that it leaves time to spin before the deadline, and says how long mio is
-    /// to wait itself.
+    /// to wait itself. A timer that goes off before that stays as it is: to be woken once in vain
+    /// costs no more than to set it anew each time that what was due first is done with.
     fn arm(&mut self, now: Instant, deadline: Option<Instant>) -> Option<Duration> {
         let at = deadline?;
         let Some((timer, _)) = &self.timer else { return Some(at.since(now)) };
         let wake = at - self.spin;
-        if self.armed != Some(wake) {
+        if self.armed.is_none_or(|armed| armed > wake) {
             if let Err(error) = timer.arm(wake.since(now)) {
                 log::warn!("the timer failed, deadlines are met to a millisecond: {error}");
                 self.timer = None;

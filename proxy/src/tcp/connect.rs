@@ -393,6 +393,22 @@ impl TcpRelay {
         }
     }
 
+    /// Forgets until when those are waited for that have come to an end of it, as far as they are the
+    /// first: a time must not be kept for each connection that was opened of late.
+    pub(super) fn forget_connected(&mut self) {
+        while let Some(&(_, index, id)) = self.connecting.front() {
+            let connection = self.connections.get_same(index, id);
+            if connection.is_some_and(|connection| connection.progress.is_awaited()) {
+                return;
+            }
+            self.connecting.pop_front();
+            // Those that wait for a name do so in the same order.
+            if self.nameless.front() == Some(&(index, id)) {
+                self.nameless.pop_front();
+            }
+        }
+    }
+
     /// The upstream has not answered in time, or its name was not found.
     pub(super) fn time_out(&mut self, index: usize, id: u32, turn: &mut Turn) {
         // Those that wait for a name do so in the same order.

@@ -145,6 +145,13 @@ pub(super) enum Progress {
     Closing,
 }
 
+impl Progress {
+    /// Returns true while the upstream has yet to be found or to answer.
+    pub(super) const fn is_awaited(self) -> bool {
+        matches!(self, Self::Naming | Self::Opening | Self::Connecting)
+    }
+}
+
 impl RelayedConnection {
     pub(super) fn new(
         id: u32,

@@ -329,6 +329,7 @@ impl Relay for TcpRelay {
         self.retry_accept(turn);
         self.retry_starved(turn);
         self.cut_silent(turn);
+        self.forget_connected();
         let connecting = self.connecting.front().map(|(at, ..)| *at);
         let closing = self.closing.front().map(|(at, ..)| *at);
         let carried = self.carriage.keep_up(turn.now);
