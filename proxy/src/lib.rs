@@ -65,6 +65,7 @@ mod resolve;
 mod routes;
 mod selection;
 mod settings;
+mod shared;
 mod sinks;
 mod snapshot;
 mod spool;

@@ -1,7 +1,7 @@
 //! The proxy: all relays of a process on one event loop.
 
 use crate::control::{Control, PAGE_RELAYS};
-use crate::descriptors::Descriptors;
+use crate::descriptors::{DescriptorTable, Descriptors};
 use crate::event_log::{EventLog, LogEnd};
 use crate::flow::FlowOrder;
 use crate::listener::Listener;
@@ -12,6 +12,7 @@ use crate::own::OwnAddresses;
 use crate::reactor::{Reactor, Readiness};
 use crate::resolve::Names;
 use crate::settings::{Settings, StartError};
+use crate::shared::Contention;
 use crate::sinks::Sinks;
 use crate::snapshot::{Page, Reading};
 use crate::summary::{MemorySummary, Summary};
@@ -65,22 +66,25 @@ impl Proxy {
         let epoch = Clock::wall().saturating_sub(reactor.now().since(Instant::START));
         let mut sinks = sinks;
         sinks.iter_mut().for_each(|sink| sink.begin(epoch));
+        let waits = Contention::default();
+        let table = DescriptorTable::new(
+            limit.saturating_sub(kept_descriptors),
+            open_descriptors().unwrap_or(0),
+            per_source,
+        );
         let mut turn = Turn {
             names: Names::new(Arc::clone(&waker)),
             asked: LookUps::new(Arc::clone(&waker)),
             reactor,
-            sinks: Sinks::new(log, sinks),
+            sinks: Sinks::of_loops(log, sinks, 1, &waits.sinks).remove(0),
             on_client,
-            descriptors: Descriptors::new(
-                limit.saturating_sub(kept_descriptors),
-                open_descriptors().unwrap_or(0),
-                per_source,
-            ),
+            descriptors: Descriptors::of_loops(table, std::slice::from_ref(&waker), &waits.descriptors)
+                .remove(0),
             datagrams: Datagrams {
                 inbox: Inbox::new(portable),
                 outbox: Box::new(Outbox::new(portable)),
             },
-            own: OwnAddresses::default(),
+            own: OwnAddresses::of_loops(1, &waits.addresses).remove(0),
             scratch: vec![0; SCRATCH_BYTES],
             now: Instant::START,
             options: LoopOptions {
