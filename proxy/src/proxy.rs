@@ -331,3 +331,5 @@ fn answer<T>(reply: &Reply<T>, result: Result<T, OrderError>) {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod virtual_time;

@@ -43,6 +43,7 @@ use jostle_engine::carrier::Carrier;
 use jostle_engine::memory::Memory;
 use jostle_engine::route::Route;
 use jostle_engine::tcp;
+use jostle_forward::Failure;
 use silence::Silences;
 use std::collections::VecDeque;
 use std::io;
@@ -228,7 +229,9 @@ impl TcpRelay {
 
     /// Tears a connection down towards the receiver of `direction`.
     fn tear_down(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
-        if direction == Direction::Down && self.answers_for_reset(index, turn) {
+        // A reset that comes before a client was answered refuses it.
+        let refused = Failure::ConnectionRefused;
+        if direction == Direction::Down && self.answers_for_reset(index, refused, turn) {
             return;
         }
         let Some(connection) = self.connections.get_mut(index) else { return };
