@@ -60,12 +60,12 @@ impl CrossCounters {
         self.held += 1;
     }
 
-    pub(crate) const fn leave(&mut self, output: &Output) {
+    pub(crate) fn leave(&mut self, output: &Output) {
         self.held -= 1;
         match output {
             Output::Deliver(packet) => {
                 self.delivered += 1;
-                self.bytes += packet.size as u64;
+                self.bytes += packet.size() as u64;
             }
             Output::Discard(..) => self.discarded += 1,
         }
@@ -102,8 +102,8 @@ pub struct EcnCounters {
 impl EcnCounters {
     /// Counts a packet that is delivered.
     #[inline]
-    pub const fn count(&mut self, packet: &Packet) {
-        self.add(packet.ecn, packet.marked);
+    pub fn count(&mut self, packet: &Packet) {
+        self.add(packet.ecn, packet.is_marked());
     }
 
     /// Counts a packet that says this; `marked` is true if a rule set CE.
@@ -145,9 +145,9 @@ impl Counters {
         self.discarded.iter().sum()
     }
 
-    pub(crate) const fn enter(&mut self) {
-        self.entered += 1;
-        self.held += 1;
+    pub(crate) const fn enter(&mut self, count: u32) {
+        self.entered += count as u64;
+        self.held += count as u64;
     }
 
     pub(crate) const fn copies_made(&mut self, count: u32, of_cross: bool) {
@@ -159,7 +159,7 @@ impl Counters {
         *held += count as u64;
     }
 
-    pub(crate) const fn leave(&mut self, output: &Output) {
+    pub(crate) fn leave(&mut self, output: &Output) {
         if output.packet().is_mark() {
             return;
         }

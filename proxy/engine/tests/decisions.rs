@@ -4,12 +4,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::digest::Hasher;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::{Body, Packet};
+use jostle_engine::payload::Payload;
 use jostle_engine::profile::Profile;
 use jostle_engine::stage::{Output, Stage};
 
@@ -64,22 +64,24 @@ fn digest(packets: u64) -> String {
         };
         line.clear();
         let (number, copy, at, trace) =
-            (packet.number, packet.copy, packet.at.as_nanos(), packet.trace);
+            (packet.number, packet.copy(), packet.at.as_nanos(), packet.trace);
         writeln!(
             line,
             "{number} {copy} {} {at} {fate} {} {}",
-            packet.flow, trace.rules, trace.flipped_bits
+            packet.flow,
+            trace.rules,
+            packet.flipped_bits()
         )
         .unwrap();
         hasher.update(line.as_bytes());
-        if let Body::Data(payload) = &packet.body
+        if let Body::Data(payload) = packet.body()
             && packet.is_damaged()
         {
             hasher.update(payload);
         }
         outputs += 1;
     };
-    let payload = Bytes::from(vec![0; 1200]);
+    let payload = Payload::from(vec![0; 1200]);
     for number in 0..packets {
         // 20,000 packets a second of ten flows, from 200 to 1,190 bytes.
         let at = Instant::from_micros(number * 50);
@@ -87,7 +89,7 @@ fn digest(packets: u64) -> String {
             log(output);
         }
         let size = 200 + (number * 7919 % 100) as usize * 10;
-        link.handle(Packet::new((number % 10) as u32 + 1, at, Body::Data(payload.slice(..size))));
+        link.handle(Packet::new((number % 10) as u32 + 1, at, Body::Data(payload.slice(0..size))));
     }
     while let Some(output) = link.poll(Instant::from_secs(3600)) {
         log(output);

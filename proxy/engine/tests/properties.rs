@@ -285,12 +285,40 @@ fn arrivals() -> impl Strategy<Value = Vec<Packet>> {
                 ended.insert(flow);
                 Body::End
             } else {
-                Body::Data(vec![flow as u8; size].into())
+                Body::data(vec![flow as u8; size])
             };
             // Each flow has its answer to marks, and one of them two.
             let ecn = Ecn::ALL[flow as usize % 3 + usize::from(size % 7 == 0 && flow == 2)];
             let ecn = if size == 0 { Ecn::NotEct } else { ecn };
-            packets.push(Packet { ecn, ..Packet::new(flow, at, body) });
+            packets.push(Packet::new(flow, at, body).with_ecn(ecn));
+        }
+        packets
+    })
+}
+
+/// What comes in runs: gap to the last arrival, flow, and a run; what has no bytes ends the flow.
+fn runs() -> impl Strategy<Value = Vec<Packet>> {
+    let gap = prop_oneof![2 => Just(0u64), 1 => 0u64..100_000, 3 => 0u64..30_000_000];
+    let run =
+        prop_oneof![1 => (1u32..2, 1u16..1500, 0u32..1), 3 => (1u32..40, 1u16..1500, 0u32..1500)];
+    let end = prop_oneof![1 => Just(true), 30 => Just(false)];
+    vec((gap, 1u32..4, run, end, 0usize..4), 1..60).prop_map(|steps| {
+        let mut at = Instant::START;
+        let mut ended = BTreeSet::new();
+        let mut packets = Vec::new();
+        for (gap, flow, (count, segment, less), ends, ecn) in steps {
+            at = at.plus_nanos(gap);
+            if ended.contains(&flow) {
+                continue;
+            }
+            if ends {
+                ended.insert(flow);
+                packets.push(Packet::new(flow, at, Body::End));
+                continue;
+            }
+            let bytes = count * u32::from(segment) - less % u32::from(segment);
+            let payload: Vec<u8> = (0..bytes).map(|byte| byte as u8).collect();
+            packets.push(Packet::run(flow, at, payload, segment).with_ecn(Ecn::ALL[ecn]));
         }
         packets
     })
@@ -320,7 +348,7 @@ fn discarded_by(link: &Link, outputs: &[Output], key: &str) -> BTreeSet<u64> {
     outputs
         .iter()
         .filter_map(|output| match output {
-            Output::Discard(packet, _) if packet.copy == 0 && by_rule(packet) => {
+            Output::Discard(packet, _) if packet.copy() == 0 && by_rule(packet) => {
                 Some(packet.number)
             }
             _ => None,
@@ -330,6 +358,29 @@ fn discarded_by(link: &Link, outputs: &[Output], key: &str) -> BTreeSet<u64> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A run is as good as its packets one by one, whatever the rules are and whenever the link is
+    /// polled.
+    #[test]
+    fn a_run_fares_as_its_packets_do(
+        rules in any_rules(),
+        runs in runs(),
+        seed in any::<u64>(),
+        polls in 0u64..4,
+    ) {
+        let singles: Vec<Packet> = runs.iter().flat_map(Packet::singles).collect();
+        let (mut whole, mut apart) = (link(seed, &rules), link(seed, &rules));
+        let outputs = run(&mut whole, &runs, polls);
+        let expected = run(&mut apart, &singles, 1);
+        let outputs: Vec<Output> = outputs.iter().flat_map(Output::singles).collect();
+        for (output, expected) in outputs.iter().zip(&expected) {
+            prop_assert_eq!(output, expected);
+        }
+        prop_assert_eq!(outputs.len(), expected.len());
+        prop_assert_eq!(whole.counters(), apart.counters());
+        prop_assert_eq!(whole.held(), 0);
+    }
+
 
     #[test]
     fn nothing_disappears(rules in any_rules(), arrivals in arrivals(), stop in 0usize..200) {
@@ -470,7 +521,7 @@ proptest! {
                 marks += 1;
                 prop_assert!(matches!(output, Output::Deliver(_)), "marks are never dropped");
                 prop_assert_eq!(left.get(&packet.flow).copied().unwrap_or_default(), 0, "its data went first");
-            } else if packet.copy == 0 {
+            } else if packet.copy() == 0 {
                 *left.entry(packet.flow).or_default() -= 1;
             } else {
                 prop_assert!(link.counters().copies > copies_before);

@@ -382,7 +382,7 @@ impl TcpRelay {
         if !packet.is_mark() {
             let is_delivered = matches!(output, Output::Deliver(_));
             let counts = &mut self.connections.at(place).counts[direction.index()];
-            counts.left(packet.copy > 0, is_delivered);
+            counts.left(packet.copy() > 0, is_delivered);
         }
         place
     }

@@ -104,7 +104,7 @@ impl Tally {
 impl Sink for Tally {
     fn record(&mut self, settled: &Settled<'_>) {
         if settled.transport == Transport::Udp {
-            let (there, size) = (settled.payload().len(), settled.packet.size as usize);
+            let (there, size) = (settled.payload().len(), settled.packet.size() as usize);
             assert_eq!(there, size, "the bytes are there");
         }
         let fate = match settled.fate {

@@ -94,7 +94,7 @@ impl Link {
         self.counters.cross.send();
         packet.number = NUMBERS | self.counters.cross.sent;
         packet.entered = packet.at;
-        if let Body::Cross(cross) = &mut packet.body {
+        if let Body::Cross(cross) = packet.body_mut() {
             cross.place = element.place;
         }
         self.count_in_flow(&mut packet);
@@ -118,7 +118,7 @@ impl Link {
     fn take_out(&mut self, output: &Output) {
         self.counters.cross.leave(output);
         let Output::Deliver(packet) = output else { return };
-        let Body::Cross(cross) = &packet.body else { return };
+        let Body::Cross(cross) = packet.body() else { return };
         let of_its_rule =
             |one: &&mut Element| one.place == cross.place && one.timing == Timing::Sending;
         // The checksum of a damaged one is wrong; a rule that was removed awaits nothing.

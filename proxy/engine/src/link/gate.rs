@@ -75,7 +75,7 @@ impl Gate {
         self.answers.is_none()
             && matching.flow.is_none()
             && matching.number == (1..=u64::MAX)
-            && matching.size.contains(&packet.size)
+            && matching.size.contains(&packet.size())
     }
 
     /// Forgets what it knows of a flow: that is over, or another fact of it is known.
@@ -108,10 +108,10 @@ impl Gate {
             Per::Flow => packet.flow_number,
         };
         (packet.is_cross() || matching.number.contains(&number))
-            && matching.size.contains(&packet.size)
+            && matching.size.contains(&packet.size())
             && matching.ecn.is_none_or(|ecn| ecn.admits(packet.ecn))
             && matching.age.is_none_or(|age| age.admits(packet.entered.since(since)))
-            && matching.bytes.as_ref().is_none_or(|bytes| holds(&packet.body, bytes))
+            && matching.bytes.as_ref().is_none_or(|bytes| holds(packet.body(), bytes))
     }
 }
 

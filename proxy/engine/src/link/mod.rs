@@ -337,7 +337,7 @@ impl Link {
         self.schedule.makes_copies()
     }
 
-    /// Returns `packet` with the number that it gets if it enters next.
+    /// Returns `packet` with the number that it gets if it enters next; a run with its first one's.
     pub fn numbered(&self, packet: &Packet) -> Packet {
         let number = if packet.is_mark() { 0 } else { self.counters.entered + 1 };
         Packet { number, ..packet.clone() }
@@ -541,7 +541,7 @@ impl Link {
             }
             let verdict = match &mut element.work {
                 Work::Instant(rule) => {
-                    let flipped = packet.trace.flipped_bits;
+                    let flipped = packet.flipped_bits();
                     let verdict = if self.sends && packet.is_cross() {
                         let epoch = self.epoch.expect("what was sent had a beginning");
                         let rule = element.rule_for_cross(&self.key, epoch);
@@ -550,11 +550,11 @@ impl Link {
                         rule.judge(&mut packet)
                     };
                     // Flipped bytes are bytes of their own.
-                    if packet.trace.flipped_bits != flipped
-                        && let (Some((charge, _)), Body::Data(bytes)) =
-                            (&self.charge, &mut packet.body)
+                    if packet.flipped_bits() != flipped
+                        && let (Some((charge, _)), Body::Data(payload)) =
+                            (&self.charge, packet.body_mut())
                     {
-                        *bytes = charge.memory().charge(std::mem::take(bytes));
+                        *payload = charge.memory().charge(payload.to_bytes()).into();
                     }
                     verdict
                 }
@@ -592,12 +592,12 @@ impl Link {
                     let ordinal = element.rule.ordinal;
                     // The original goes all the way first, as it would without its copies; each
                     // of them then meets the rules behind this one with draws of its own.
-                    let (parent, original) = (packet.copy, packet.clone());
+                    let (parent, original) = (packet.copy(), packet.clone());
                     self.pass(index + 1, packet);
                     for copy in 1..=count {
                         self.counters.copies_made(1, original.is_cross());
                         let copy = copy_number(parent, ordinal, copy);
-                        self.pass(index + 1, Packet { copy, ..original.clone() });
+                        self.pass(index + 1, original.clone().as_copy(copy));
                     }
                     return;
                 }
@@ -626,7 +626,14 @@ impl Link {
 }
 
 impl Stage for Link {
-    fn handle(&mut self, mut packet: Packet) {
+    fn handle(&mut self, packet: Packet) {
+        if packet.is_run() {
+            for single in packet.singles() {
+                self.handle(single);
+            }
+            return;
+        }
+        let mut packet = packet;
         self.clock = self.clock.max(packet.at);
         match self.epoch {
             None => self.begin(packet.at),
@@ -643,7 +650,7 @@ impl Stage for Link {
         if packet.is_mark() {
             packet.number = 0;
         } else {
-            self.counters.enter();
+            self.counters.enter(1);
             packet.number = self.counters.entered;
         }
         packet.entered = packet.at;
@@ -763,7 +770,7 @@ impl Element {
                 // A packet sent ahead skips waits. A removed rule still takes flows of which it
                 // holds packets, so that these keep their order.
                 self.timing == Timing::Sending
-                    || packet.ahead && self.timing == Timing::Waiting
+                    || packet.is_ahead() && self.timing == Timing::Waiting
                     || self.retired && !stage.serves(packet.flow)
             }
         };

@@ -210,7 +210,7 @@ mod tests {
     }
 
     fn packet(flow: u32) -> Packet {
-        let body = Body::Data(bytes::Bytes::from_static(b"x"));
+        let body = Body::data("x");
         Packet { number: 1, flow_number: 1, ..Packet::new(flow, Instant::START, body) }
     }
 

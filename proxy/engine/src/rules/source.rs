@@ -31,8 +31,8 @@ impl Source {
 
     /// Returns the draw for this packet, or for this copy of it.
     #[inline]
-    pub(crate) const fn draw(self, packet: &Packet) -> Draw {
-        self.draw_for(packet.number, packet.flow_number, packet.copy)
+    pub(crate) fn draw(self, packet: &Packet) -> Draw {
+        self.draw_for(packet.number, packet.flow_number, packet.copy())
     }
 
     /// Returns the draw for the packet with these numbers in its link and in its flow.

@@ -373,7 +373,7 @@ impl Model {
         let id = packet.flow;
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let mut out = outlet!(self, self.clock, id);
-        match &packet.body {
+        match packet.body() {
             Body::Segment(segment) if !packet.is_damaged() => {
                 connection.handle(direction, segment, packet.ecn == Ecn::Ce, &mut out);
             }
@@ -425,7 +425,7 @@ impl Model {
                 Body::Segment(segment) => segment.ecn(),
                 Body::Data(_) | Body::Cross(_) | Body::End | Body::Reset => Ecn::NotEct,
             };
-            let packet = Packet { ecn, ..Packet::new(flow, self.clock, body) };
+            let packet = Packet::new(flow, self.clock, body).with_ecn(ecn);
             let link = &mut self.links[direction.index()];
             if self.tells_arrivals {
                 self.events.push_back(Event::Arrived(direction, link.numbered(&packet).into()));

@@ -114,7 +114,7 @@ mod tests {
         let mut rule = DropRule::new(setting, Origin { source, epoch: Instant::START });
         numbers
             .filter(|number| {
-                let body = Body::Data(bytes::Bytes::new());
+                let body = Body::data(vec![]);
                 // As the third of each three packets of the link.
                 let packet = Packet::new(1, Instant::from_millis(*number), body);
                 let mut packet = Packet { number: 3 * number, flow_number: *number, ..packet };

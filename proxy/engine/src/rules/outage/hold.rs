@@ -92,10 +92,7 @@ mod tests {
     }
 
     fn packet(number: u64, millis: u64) -> Packet {
-        Packet {
-            number,
-            ..Packet::new(1, Instant::from_millis(millis), Body::Data(bytes::Bytes::new()))
-        }
+        Packet { number, ..Packet::new(1, Instant::from_millis(millis), Body::data(vec![])) }
     }
 
     fn drained(stage: &mut Hold, until: u64) -> Vec<(u64, u64)> {

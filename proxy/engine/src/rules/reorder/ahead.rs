@@ -23,7 +23,7 @@ impl InstantRule for Ahead {
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
         if self.source.draw(packet).hits(self.chance) {
             packet.trace.choose();
-            packet.ahead = true;
+            packet.send_ahead();
         }
         Verdict::Pass
     }

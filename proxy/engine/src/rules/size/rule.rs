@@ -19,7 +19,7 @@ impl SizeRule {
 
 impl InstantRule for SizeRule {
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
-        if packet.size > self.setting.max {
+        if packet.size() > self.setting.max {
             Verdict::Discard(Reason::TooLarge)
         } else {
             Verdict::Pass
