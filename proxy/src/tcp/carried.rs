@@ -2,6 +2,7 @@
 //! to the other socket.
 
 use super::TcpRelay;
+use super::connection::Progress;
 use super::connections::Connections;
 use super::end::{End, Found};
 use crate::account::Account;
@@ -17,6 +18,7 @@ use jostle_engine::packet::Packet;
 use jostle_engine::route::TcpMode;
 use jostle_engine::stage::Output;
 use jostle_engine::tcp::Event;
+use jostle_forward::Failure;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -307,9 +309,18 @@ impl TcpRelay {
                 Event::Arrived(direction, packet) => {
                     self.carriage.crossed.push((direction, Crossed::In(packet)));
                 }
-                Event::Established { id } => {
-                    if let Some(index) = self.connections.place(id) {
+                // A modelled SYN waits at the far end for what comes of the connect; a raw stream has
+                // no handshake, and is established at once.
+                Event::SynReceived { id } | Event::Established { id } => {
+                    if let Some(index) = self.connections.place(id)
+                        && self.connections.at(index).progress == Progress::Opening
+                    {
                         self.connect(index, turn);
+                    }
+                }
+                Event::Connected { id } => {
+                    if let Some(index) = self.connections.place(id) {
+                        self.tell_success(index, turn);
                     }
                 }
                 Event::Data { id, direction, bytes } => {
@@ -358,7 +369,8 @@ impl TcpRelay {
                     // Nothing more will come of it. If its sockets have not ended by now, one of
                     // them was torn down.
                     if let Some(index) = self.connections.place(id)
-                        && !self.answers_for_reset(index, turn)
+                        // Without a reason the handshake itself has found nobody.
+                        && !self.answers_for_reset(index, Failure::TimedOut, turn)
                     {
                         self.give_up(index, turn);
                     }

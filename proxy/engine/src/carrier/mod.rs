@@ -70,6 +70,21 @@ impl Carrier {
         self.streams.tell_arrivals();
     }
 
+    /// Lets the caller answer the handshakes of connections from now on, where they are modelled:
+    /// [`Event::SynReceived`] tells that one has arrived, [`accept`](Self::accept) or
+    /// [`reset`](Self::reset) answers it, and [`Event::Connected`] tells that the client knows. As
+    /// long as it is not answered the client repeats it, and gives up at last.
+    pub const fn answer_handshakes(&mut self) {
+        self.streams.answer_handshakes();
+    }
+
+    /// Accepts a connection whose SYN has arrived. Returns false if none waits for that, as on a
+    /// raw stream, which has no handshake.
+    pub fn accept(&mut self, now: Instant, id: u32) -> bool {
+        self.catch_up(now);
+        self.streams.accept(now, id)
+    }
+
     /// Changes the rules of one direction.
     pub fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
         self.catch_up(now);

@@ -1,6 +1,6 @@
 //! The TCP model of one route: its two links, and the connections that share them.
 
-use super::connection::{Connection, Outlet};
+use super::connection::{Answering, Connection, Outlet};
 use super::counters::Counters;
 use super::event::Event;
 use super::timers::Timers;
@@ -47,6 +47,8 @@ pub struct Model {
     clock: Instant,
     /// Set when the shell is to be told of each segment that enters a link.
     tells_arrivals: bool,
+    /// The way in which the SYNs of new connections are answered.
+    answering: Answering,
     /// The counters of the connections that are gone.
     counters: Counters,
     /// Of all connections together, as a histogram is 36 KiB.
@@ -92,6 +94,7 @@ impl Model {
             sends: VecDeque::new(),
             clock: Instant::START,
             tells_arrivals: false,
+            answering: Answering::AtOnce,
             counters: Counters::default(),
             round_trips: RoundTrips::default(),
         }
@@ -111,6 +114,20 @@ impl Model {
     /// Tells of each segment that enters a link from now on, as [`Event::Arrived`].
     pub(crate) const fn tell_arrivals(&mut self) {
         self.tells_arrivals = true;
+    }
+
+    /// Lets the shell answer the handshakes of the connections that open from now on: their SYNs
+    /// are told as [`Event::SynReceived`], and their connects as [`Event::Connected`].
+    pub(crate) const fn answer_handshakes(&mut self) {
+        self.answering = Answering::WAITING;
+    }
+
+    /// Answers the SYN of a connection, which waits for that: the SYN-ACK sets out. Returns false
+    /// if none waits.
+    pub(crate) fn accept(&mut self, now: Instant, id: u32) -> bool {
+        let mut is_accepted = false;
+        self.with(now, id, |connection, out| is_accepted = connection.accept(out));
+        is_accepted
     }
 
     /// Hands the bytes of each segment out by themselves, or those of several as one piece.
@@ -182,7 +199,7 @@ impl Model {
             return;
         }
         let mut out = outlet!(self, now, id);
-        let connection = Connection::open(control, self.memory.clone(), &mut out);
+        let connection = Connection::open(control, self.memory.clone(), self.answering, &mut out);
         self.connections.insert(id, Box::new(connection));
         self.settle(id);
     }
