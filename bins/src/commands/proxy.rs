@@ -226,7 +226,7 @@ impl ProxyArgs {
                 return Err(error);
             }
         };
-        let Started { proxy, registry, server, capture } = started;
+        let Started { mut proxy, registry, server, capture } = started;
         let has_file = plan.source.is_some();
         if has_file {
             registry.begin_with_file(&routes);
@@ -266,7 +266,7 @@ impl ProxyArgs {
         }
         // A command prints to the terminal as it likes.
         let status = (!wraps && !self.json).then(|| Status::start(&stopper, &registry, dials));
-        self.timing.take_precedence(printer);
+        self.timing.take_precedence(&mut proxy, printer);
         let mut summary = proxy.run();
         let captured = capture.map(Capture::finish).unwrap_or_default();
         summary.capture_lost = captured.lost;

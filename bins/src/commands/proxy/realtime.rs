@@ -3,7 +3,8 @@
 use clap::Args;
 use jostle_common::units::Span;
 use jostle_console::terminal::{Printer, note};
-use jostle_sys::{PRIORITY, Realtime, take_precedence};
+use jostle_proxy::Proxy;
+use jostle_sys::{PRIORITY, Realtime};
 use serde_json::json;
 use std::io;
 
@@ -28,13 +29,13 @@ pub(super) struct Timing {
 }
 
 impl Timing {
-    /// Asks for precedence of the calling thread, which is to relay, if it is wanted, and says what
+    /// Asks for precedence of a proxy that is to run on this thread, if it is wanted, and says what
     /// became of it.
-    pub(super) fn take_precedence(&self, printer: Printer) {
+    pub(super) fn take_precedence(&self, proxy: &mut Proxy, printer: Printer) {
         if !self.realtime {
             return;
         }
-        let Realtime { scheduled, locked } = take_precedence();
+        let Realtime { scheduled, locked } = proxy.take_precedence();
         let fields = json!({ "scheduled": scheduled.is_ok(), "locked": locked.is_ok() });
         printer.event("realtime", fields, || match (&scheduled, &locked) {
             (Ok(()), Ok(())) => format!("realtime: priority {PRIORITY}, memory locked"),
