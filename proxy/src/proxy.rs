@@ -201,8 +201,10 @@ impl Proxy {
     /// [run](Self::run) it, and on those of the others. Says what this one was granted; the others are
     /// granted the same.
     pub fn take_precedence(&mut self) -> Realtime {
+        self.first.1.turn.reactor.take_rests();
         for other in &mut self.others {
             other.takes_precedence = true;
+            other.site.turn.reactor.take_rests();
         }
         take_precedence()
     }

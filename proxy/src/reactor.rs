@@ -85,6 +85,42 @@ impl Pace {
     }
 }
 
+/// The shortest wait that is slept through instead of being spun through for the sake of a rest.
+const REST_LEAST: Duration = Duration::from_micros(15);
+
+/// The part of a sleep in which the processor is at work, putting the thread to sleep and waking it.
+const REST_COST: Duration = Duration::from_micros(10);
+
+/// What may be owed before a rest is due.
+const REST_LATER: Duration = Duration::from_micros(100);
+
+/// The most that is owed: work that took all the time is not made up for by sleeping.
+const REST_MOST: Duration = Duration::from_millis(1);
+
+/// The sleep that a loop owes: an eighth of the time that it was awake.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    /// The time up to which it is known how long it was awake.
+    seen: Instant,
+    owed: Duration,
+}
+
+impl Rest {
+    /// Returns true if it has been awake for too long, which it was up to `now`.
+    fn is_due(&mut self, now: Instant) -> bool {
+        self.owed = (self.owed + now.since(self.seen) / 8).min(REST_MOST);
+        self.seen = now;
+        self.owed > REST_LATER
+    }
+
+    /// Notes that it slept from then on.
+    fn slept(&mut self, time: Duration) {
+        let rested = time.saturating_sub(REST_COST);
+        self.owed = self.owed.saturating_sub(rested);
+        self.seen += rested;
+    }
+}
+
 impl Default for Pace {
     fn default() -> Self {
         Self { credit: 1 }
@@ -134,6 +170,8 @@ pub(crate) struct Reactor {
     spin: Duration,
     last_event: Instant,
     pace: Pace,
+    /// Set where spinning must not take all the time.
+    rest: Option<Rest>,
 }
 
 impl Reactor {
@@ -168,6 +206,7 @@ impl Reactor {
             spin,
             last_event: Instant::START,
             pace: Pace::default(),
+            rest: None,
         })
     }
 
@@ -248,18 +287,25 @@ impl Reactor {
         loop {
             let now = self.clock.now();
             let due = deadline.is_some_and(|at| at <= now);
-            let expects = self.pace.is_brisk() && now < self.last_event + self.spin;
-            let spinning = expects || deadline.is_some_and(|at| at <= now + self.spin);
-            let timeout = if due || spinning || !self.again.is_empty() {
-                Some(Duration::ZERO)
-            } else {
+            let must_rest = self.rest.as_mut().is_some_and(|rest| rest.is_due(now));
+            let margin = if must_rest { REST_LEAST } else { self.spin };
+            let expects = self.pace.is_brisk() && !must_rest && now < self.last_event + self.spin;
+            let spinning = expects || deadline.is_some_and(|at| at <= now + margin);
+            let sleeps = !due && !spinning && self.again.is_empty();
+            let timeout = if sleeps {
                 slept = true;
-                self.arm(now, deadline)
+                // One that rests is woken when it is due: there is no time to spin before that.
+                self.arm(now, deadline, if must_rest { Duration::ZERO } else { self.spin })
+            } else {
+                Some(Duration::ZERO)
             };
             match self.poll.poll(&mut self.events, timeout) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
                 Err(error) => return Err(error),
+            }
+            if let Some(rest) = self.rest.as_mut().filter(|_| sleeps) {
+                rest.slept(self.clock.now().since(now));
             }
             let quiet = self.events.is_empty();
             if !quiet || due || !spinning || !self.again.is_empty() {
@@ -277,6 +323,13 @@ impl Reactor {
         }
     }
 
+    /// Lets no more than eight ninths of the time pass awake by spinning: a system gives those that run
+    /// before ordinary programs no more than a share, and stops them for the rest of it (Linux: 95 %
+    /// of a second, sched(7)).
+    pub(crate) fn take_rests(&mut self) {
+        self.rest = Some(Rest { seen: self.clock.now(), owed: Duration::ZERO });
+    }
+
     /// Returns true if the timer is all that the last wait reported.
     fn is_timer_alone(&self) -> bool {
         let mut events = self.events.iter();
@@ -289,10 +342,15 @@ impl Reactor {
     /// Sets the timer so that it leaves time to spin before the deadline, and says how long mio is
     /// to wait itself. A timer that goes off before that stays as it is: to be woken once in vain
     /// costs no more than to set it anew each time that what was due first is done with.
-    fn arm(&mut self, now: Instant, deadline: Option<Instant>) -> Option<Duration> {
+    fn arm(
+        &mut self,
+        now: Instant,
+        deadline: Option<Instant>,
+        margin: Duration,
+    ) -> Option<Duration> {
         let at = deadline?;
         let Some((timer, _)) = &self.timer else { return Some(at.since(now)) };
-        let wake = at - self.spin;
+        let wake = at - margin;
         if self.armed.is_none_or(|armed| armed > wake) {
             if let Err(error) = timer.arm(wake.since(now)) {
                 log::warn!("the timer failed, deadlines are met to a millisecond: {error}");
@@ -347,6 +405,30 @@ mod tests {
             !pace.is_brisk()
         });
         assert_eq!(lame, Some(usize::from(Pace::CREDIT_MOST) - 1));
+    }
+
+    #[test]
+    fn who_rests_when_it_is_due_is_awake_for_eight_ninths_of_the_time() {
+        let (mut rest, mut rested) = (Rest { seen: Instant::START, owed: Duration::ZERO }, 0);
+        let (mut now, step) = (Instant::START, Duration::from_micros(10));
+        for _ in 0..100_000 {
+            now += step;
+            if rest.is_due(now) {
+                rest.slept(step + REST_COST);
+                now += step + REST_COST;
+                rested += step.as_micros();
+            }
+        }
+        let total = now.since(Instant::START).as_micros();
+        assert!((total * 10 / 91..=total * 10 / 89).contains(&rested), "{rested} of {total}");
+        // A long sleep is no reason never to sleep again.
+        rest.slept(Duration::from_secs(60));
+        now += Duration::from_secs(60);
+        assert!(!rest.is_due(now + Duration::from_micros(770)));
+        assert!(rest.is_due(now + Duration::from_micros(900)));
+        assert!(rest.is_due(now + Duration::from_secs(60)));
+        rest.slept(REST_MOST + REST_COST);
+        assert_eq!(rest.owed, Duration::ZERO, "no more than so much is made up for");
     }
 
     #[test]
