@@ -235,6 +235,9 @@ impl TcpRelay {
         };
         self.tell_of_client(index, turn);
         let facts = self.connections.at(index).facts(&self.route.destination);
+        if carried {
+            self.begin_time(turn.now);
+        }
         match self.carriage.of(carried) {
             Some(carrier) => carrier.open_known(turn.now, id, &facts),
             None => self.connect(index, turn),

@@ -57,6 +57,8 @@ pub struct Link {
     places: Vec<String>,
     /// The number of packets of each flow that have entered, if a rule counts them.
     flow_numbers: Option<BTreeMap<u32, u64>>,
+    /// The number behind which those of its packets begin.
+    numbers_from: u64,
     /// The flows of which something was told, or noted for rules that ask for their age.
     flows: KnownFlows,
     /// Set if flows that nobody tells of are noted: a rule asks for their age, or something is
@@ -108,6 +110,7 @@ impl Link {
             elements: Vec::new(),
             places: Vec::new(),
             flow_numbers: None,
+            numbers_from: 0,
             flows: KnownFlows::default(),
             notes_flows: false,
             clock: Instant::START,
@@ -131,6 +134,13 @@ impl Link {
             let key = LinkKey { seed, route: route.to_owned(), direction };
             Self::new(key, profile.timeline(direction))
         })
+    }
+
+    /// Numbers packets from behind `number` on. For one of several links that share the flows of a
+    /// route: rules that count each flow for itself, which all are there, do not look at it, and no
+    /// two packets of the route have the same.
+    pub const fn number_from(&mut self, number: u64) {
+        self.numbers_from = number;
     }
 
     /// Charges to `memory` from now on what packets cost besides their bytes, which is `each`, and
@@ -339,7 +349,8 @@ impl Link {
 
     /// Returns `packet` with the number that it gets if it enters next; a run with its first one's.
     pub fn numbered(&self, packet: &Packet) -> Packet {
-        let number = if packet.is_mark() { 0 } else { self.counters.entered + 1 };
+        let next = self.numbers_from + self.counters.entered + 1;
+        let number = if packet.is_mark() { 0 } else { next };
         Packet { number, ..packet.clone() }
     }
 
@@ -651,7 +662,7 @@ impl Stage for Link {
             packet.number = 0;
         } else {
             self.counters.enter(1);
-            packet.number = self.counters.entered;
+            packet.number = self.numbers_from + self.counters.entered;
         }
         packet.entered = packet.at;
         self.pass(0, packet);
