@@ -76,8 +76,8 @@ fn link(summary: &Summary, transport: Transport, direction: Direction) -> &LinkS
     summary.link("1", transport, direction).unwrap()
 }
 
-/// What became of a packet, by flow, direction, size and copy.
-type FatesByPacket = BTreeMap<(u64, String, u64, u64), String>;
+/// What became of packets, by flow, direction, size and copy: several where copies were answered.
+type FatesByPacket = BTreeMap<(u64, String, u64, u64), Vec<String>>;
 
 /// Sends datagrams of different sizes through a route that so many loops have, and returns what
 /// became of each, and the loops that took part.
@@ -143,10 +143,8 @@ fn fates_with(workers: usize) -> (FatesByPacket, usize) {
         let key = (number("flow"), direction, number("size"), number("copy"));
         let [fate, reason, rules, delay, flipped] =
             ["fate", "reason", "rules", "delay", "flipped_bits"].map(|name| &line[name]);
-        let known = fates.insert(key, format!("{fate} {reason} {rules} {delay} {flipped}"));
-        // What a copy's answer is told from its original's answer by is its number alone.
-        let is_answer = line["direction"] == "down";
-        assert!(known.is_none() || is_answer, "{line}");
+        let fate = format!("{fate} {reason} {rules} {delay} {flipped}");
+        fates.entry(key).or_default().push(fate);
     }
     (fates, loops.len())
 }
@@ -155,8 +153,9 @@ fn fates_with(workers: usize) -> (FatesByPacket, usize) {
 fn a_datagram_meets_the_same_on_any_number_of_workers() {
     let (one, loops) = fates_with(1);
     assert_eq!(loops, 1);
-    let lost = one.values().filter(|fate| fate.contains("discarded")).count();
-    assert!(one.len() > 4000 && lost > 600, "{lost} of {}", one.len());
+    let all = one.values().flatten();
+    let lost = all.clone().filter(|fate| fate.contains("discarded")).count();
+    assert!(all.clone().count() > 3000 && lost > 600, "{lost} of {}", all.count());
     for workers in [2, 4] {
         let (several, loops) = fates_with(workers);
         assert!(loops > 1, "{loops} loops had something to do");

@@ -360,7 +360,7 @@ impl Link {
 
     /// Returns the number of the packet that enters next.
     #[inline]
-    const fn next_number(&self) -> u64 {
+    pub(crate) const fn next_number(&self) -> u64 {
         self.numbers_from + self.counters.entered + 1
     }
 
