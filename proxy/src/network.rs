@@ -241,6 +241,7 @@ impl Network {
             let Site { fleet, turn, .. } = sites.at(site)?;
             fleet.leave(index, turn.now + drain, turn);
         }
+        sites.take_in();
         Ok(())
     }
 

@@ -85,7 +85,7 @@ fn fates_with(workers: usize) -> (FatesByPacket, usize) {
     let server = Echo::start();
     let (tally, log) = (Tally::default(), Log::default());
     let rules = r#"[ { "rule": "drop", "chance": "20%", "per": "flow" },
-        { "rule": "drop", "chance": "10%", "burst": 3, "per": "flow" },
+        { "rule": "drop", "burst": { "mean": "10%", "length": 3 }, "per": "flow" },
         { "rule": "duplicate", "chance": "20%", "per": "flow" },
         { "rule": "corrupt", "chance": "20%", "per": "flow" },
         { "rule": "delay", "time": "2ms", "per": "flow", "flows": "50%" } ]"#;
@@ -201,7 +201,7 @@ fn lines_with(workers: usize) -> Vec<BTreeSet<String>> {
     let link = link(&summary, Transport::Tcp, Direction::Up);
     assert_eq!(link.entered, (CLIENTS * LINES) as u64);
     assert_eq!(link.delivered, arrived.iter().map(|lines| lines.len() as u64).sum::<u64>());
-    assert_eq!(summary.socket_count("1", Transport::Tcp, "accepted"), CLIENTS as u64);
+    assert_eq!(summary.socket_count("1", Transport::Tcp, "connections"), CLIENTS as u64);
     arrived
 }
 
@@ -372,7 +372,7 @@ fn a_route_comes_to_have_more_workers_and_fewer() {
     let at = ids.map(|id| states.iter().find(|one| one.id == id).unwrap().listeners[0].address);
     let client = udp();
     let ask = |what: &str| {
-        assert!(is_answered(&udp(), at[0]) && is_answered(&client, at[0]), "{what}");
+        assert!(is_answered(&udp(), at[0]) && is_answered(&client, at[0]), "asked with {what:?}");
         drop(TcpStream::connect(at[1]).unwrap());
     };
     ask("one worker");
