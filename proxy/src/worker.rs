@@ -114,7 +114,7 @@ impl Worker {
     }
 
     /// Carries out what was ordered from outside, and takes what the resolver has found.
-    fn obey(&self, site: &mut Site) {
+    pub(crate) fn obey(&self, site: &mut Site) {
         self.network.switch(self.crew.flags().rules_on(), site);
         for _ in 0..ORDERS_PER_TURN {
             let Ok(order) = self.mailbox.try_recv() else { break };
@@ -288,7 +288,7 @@ impl Worker {
 }
 
 /// Lets the sockets have their turns.
-fn serve(site: &mut Site, reports: &mut Vec<(Token, Readiness)>) {
+pub(crate) fn serve(site: &mut Site, reports: &mut Vec<(Token, Readiness)>) {
     let Site { fleet, turn, .. } = site;
     reports.clear();
     reports.extend(turn.reactor.reports());

@@ -89,7 +89,8 @@ pub struct ProxyArgs {
     /// "tcp://127.0.0.1:8080", "upstream": "127.0.0.1:80", "profile": "geo-satellite" } ] }
     /// (docs/config.md; "profile schema --config" prints its schema)
     #[arg(long, value_name = "FILE",
-        conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow", "idle", "allow", "user"])]
+        conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow", "idle", "allow", "user",
+            "spread"])]
     config: Option<PathBuf>,
     /// Read the file of --config again whenever it is written, and each profile that it names; SIGHUP
     /// has it read again without that. What did not change goes on undisturbed
@@ -181,6 +182,15 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "FACTOR", default_value = "3", value_parser = plan::amplification,
         hide_short_help = true, help_heading = "The relays")]
     amplification: plan::Amplification,
+    /// Spread the routes over so many event loops, each on a thread of its own; or "auto", one for
+    /// each core. What happens to a packet does not depend on it
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = plan::workers,
+        hide_short_help = true, help_heading = "The relays")]
+    workers: usize,
+    /// Let all workers share each route, client by client. Its rules have to be "per": "flow"; those
+    /// of the command line are, then
+    #[arg(long, hide_short_help = true, help_heading = "The relays")]
+    spread: bool,
     /// Answer Toxiproxy's API, so that its clients create, change and remove routes, on
     /// 127.0.0.1:8474 or at another address of this machine: --api=127.0.0.1:9000
     #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true,
@@ -237,6 +247,8 @@ impl ProxyArgs {
             Journal::start(&registry, seed, file).context("the journal")
         });
         let journal = journal.transpose()?;
+        let remarks = plan::remarks_on_workers(self.workers, &routes);
+        remarks.iter().for_each(|remark| note(remark));
         if plan.drawn {
             note(&format!("seed {seed}"));
         }
@@ -325,6 +337,7 @@ impl ProxyArgs {
         settings.amplification = self.amplification.0;
         settings.memory = plan::memory(self.memory)?;
         settings.per_source = self.per_source.map(|most| most as usize);
+        settings.workers = self.workers;
         if api.address.is_some() {
             settings.kept_descriptors = api.descriptors;
         }

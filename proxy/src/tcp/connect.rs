@@ -232,6 +232,9 @@ impl TcpRelay {
         };
         connection.set_upstream_address(leads_to);
         self.tell_of_client(index, turn);
+        if carried {
+            self.begin_time(turn.now);
+        }
         match self.carriage.of(carried) {
             Some(carrier) => {
                 let facts = self.connections.at(index).facts(&self.route.destination);

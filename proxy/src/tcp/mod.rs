@@ -22,6 +22,7 @@ mod silence;
 use crate::account::Account;
 use crate::alarm::Alarm;
 use crate::flow::{FlowPage, FlowState};
+use crate::joint::RoutePart;
 use crate::listener::Opened;
 use crate::observed::FlowEvent;
 use crate::reactor::{Readiness, RelayId, SocketKey};
@@ -61,6 +62,8 @@ pub(crate) struct TcpRelay {
     carriage: Carriage,
     accounts: [Account; 2],
     connections: Connections,
+    /// Which part of its route it is.
+    part: RoutePart,
     /// Connections whose upstream has yet to be found or to answer, and until when. All have the same time, so the
     /// first is the earliest.
     connecting: VecDeque<(Instant, usize, u32)>,
@@ -122,7 +125,7 @@ impl TcpRelay {
         turn: &mut Turn,
     ) -> io::Result<Self> {
         let RelayPlan { id, route, seed, upstream, associations, memory, .. } = plan;
-        let RelayPlan { rules_on, joint, .. } = plan;
+        let RelayPlan { rules_on, joint, part, .. } = plan;
         let mut acceptor = Acceptor::new(route.idle, turn.options.portable);
         acceptor.add(opened, id.index, &mut turn.reactor)?;
         let account = |direction| Account::new(&route.name, Transport::Tcp, direction);
@@ -136,6 +139,7 @@ impl TcpRelay {
             carriage: Carriage::default(),
             accounts: Direction::BOTH.map(account),
             connections: Connections::new(joint.clone()),
+            part,
             connecting: VecDeque::new(),
             nameless: VecDeque::new(),
             closing: VecDeque::new(),
