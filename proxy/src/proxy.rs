@@ -16,6 +16,7 @@ use crate::sinks::Sinks;
 use crate::snapshot::{Page, Reading};
 use crate::summary::{MemorySummary, Summary};
 use crate::turn::{Datagrams, LoopOptions, SCRATCH_BYTES, Turn};
+use crate::udp::Joiner;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_engine::memory::Memory;
@@ -79,6 +80,8 @@ impl Proxy {
             datagrams: Datagrams {
                 inbox: Inbox::new(portable),
                 outbox: Box::new(Outbox::new(portable)),
+                joiner: Joiner::default(),
+                takes_runs: true,
             },
             own: OwnAddresses::default(),
             scratch: vec![0; SCRATCH_BYTES],
