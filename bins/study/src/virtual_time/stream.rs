@@ -113,7 +113,9 @@ impl<'a> StreamSimulation<'a> {
                     }
                 }
             }
-            Event::Established { .. }
+            Event::SynReceived { .. }
+            | Event::Connected { .. }
+            | Event::Established { .. }
             | Event::Room { .. }
             | Event::Arrived(..)
             | Event::Discarded(..) => {}

@@ -82,6 +82,8 @@ impl Run {
                 }
                 Event::Packet(..)
                 | Event::Arrived(..)
+                | Event::SynReceived { .. }
+                | Event::Connected { .. }
                 | Event::Established { .. }
                 | Event::Room { .. } => continue,
             };
