@@ -100,9 +100,7 @@ impl Account {
                 let totals = &mut self.totals;
                 totals.delivered += u64::from(packets);
                 totals.corrupted += u64::from(packet.is_damaged()) * u64::from(packets);
-                if packet.ecn.takes_marks() {
-                    (0..packets).for_each(|_| totals.ecn.count(packet));
-                }
+                totals.ecn.count(packet);
                 totals.lateness.record(released.since(packet.at), packets);
                 totals.delays.record(packet.at.since(packet.entered), packets);
             }

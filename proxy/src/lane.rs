@@ -43,7 +43,7 @@ pub(crate) struct Lane {
     /// Set while most datagrams of a run stay in the link or go on together: those of the next run
     /// cross as one. Of few that survive, each would keep all of its run.
     shares_runs: bool,
-    /// Cleared in tests: each datagram crosses by itself.
+    /// Cleared if each datagram is to cross by itself.
     takes_runs: bool,
 }
 

@@ -64,10 +64,11 @@ impl Proxy {
         let Settings { sinks, on_client, workers, .. } = settings;
         let Settings { spin, connect_timeout, negotiation_timeout, memory, per_source, .. } =
             settings;
-        let Settings { amplification, tells_of_upstreams, kept_descriptors, .. } = settings;
+        let Settings { amplification, tells_of_upstreams, kept_descriptors, runs, .. } = settings;
         let loops = workers.clamp(1, Settings::WORKERS_MAX);
         let options = LoopOptions {
             portable,
+            runs,
             connect_timeout,
             negotiation_timeout,
             amplification,
@@ -105,7 +106,6 @@ impl Proxy {
                     inbox: Inbox::new(portable),
                     outbox: Box::new(Outbox::new(portable)),
                     joiner: Joiner::default(),
-                    takes_runs: true,
                 },
                 own,
                 scratch: vec![0; SCRATCH_BYTES],
@@ -246,6 +246,8 @@ fn finish(mut loops: Vec<(Worker, Box<Site>)>) -> Summary {
     summary
 }
 
+#[cfg(test)]
+mod runs;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -70,8 +70,6 @@ pub(crate) struct Datagrams {
     pub(crate) outbox: Box<dyn Transmit>,
     /// Makes runs of datagrams that come one by one.
     pub(crate) joiner: Joiner,
-    /// Lets datagrams that come as a run cross as one. Tests compare it with one by one.
-    pub(crate) takes_runs: bool,
 }
 
 /// Hands datagrams to the system.
@@ -98,6 +96,8 @@ impl Transmit for Outbox {
 pub(crate) struct LoopOptions {
     /// Keep to what every system has.
     pub(crate) portable: bool,
+    /// Let datagrams that come as a run cross as one.
+    pub(crate) runs: bool,
     /// The time that an upstream has to answer a TCP connect.
     pub(crate) connect_timeout: Duration,
     /// The most bytes that an unproved UDP client gets per byte from it.

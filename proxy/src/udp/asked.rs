@@ -21,6 +21,7 @@ use jostle_sys::Received;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The part of a relay whose clients say where they want to go.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ impl UdpRelay {
         turn: &mut IntakeTurn<'_>,
     ) {
         let to = |target| {
-            let target = Some(target);
+            let target = Some(Arc::new(target));
             FlowClient { address, listener, asked: received.asked, target }
         };
         let Some(asked) = &self.asked else { return };

@@ -208,9 +208,7 @@ impl UdpRelay {
         }
         let flow = opened.as_ref().ok().and_then(|index| self.flows.get_mut(*index));
         let ordinal = flow.as_ref().map_or(0, |flow| flow.ordinal);
-        let ends = flow.and_then(|flow| {
-            Some((flow.socket.0.local_addr().ok()?, flow.peer.unwrap_or(flow.upstream)))
-        });
+        let ends = flow.and_then(|flow| Some((flow.socket.0.local_addr().ok()?, flow.receiver())));
         let account = &self.lanes[Direction::Up.index()].account;
         let crossing = Crossing::Pieces;
         let opened = FlowEvent::Opened { client: client.address, listener, crossing };
@@ -250,12 +248,15 @@ impl UdpRelay {
         from: Option<SocketAddr>,
         own: &OwnAddresses,
     ) -> Option<Loss> {
-        let peer = self.flows.get_mut(index)?.peer.as_mut()?;
+        let flow = self.flows.get_mut(index)?;
+        let peer = flow.peer()?;
         match from {
             // A socket of ours at the upstream's address is no server's other port.
             Some(from) if !self.upstream.is_at(from) && own.contain(from) => Some(Loss::Looped),
             Some(from) if from.ip() == peer.ip() => {
-                *peer = from;
+                if from != peer {
+                    flow.set_peer(from);
+                }
                 None
             }
             _ => Some(Loss::Foreign),
@@ -370,14 +371,35 @@ impl UdpRelay {
         let first = self.lanes[direction.index()].arrival(stamp);
         self.begin_time(first);
         let flow = self.flows.get_mut(index).expect("the caller just found it");
+        let ordinal = flow.ordinal;
         if direction == Direction::Up && flow.counts[direction.index()].packets == 0 {
-            let facts = Arc::new(facts(flow, first, &self.route.destination));
-            for lane in &mut self.lanes {
-                lane.link.tell(first, flow.ordinal, &facts);
+            flow.began = first;
+            if self.tells_facts {
+                let facts = Arc::new(facts(flow, &self.route.destination));
+                for lane in &mut self.lanes {
+                    lane.link.tell(first, ordinal, &facts);
+                }
+                self.rebinding.open(ordinal, first, facts);
             }
-            self.rebinding.open(flow.ordinal, first, facts);
         }
-        flow.ordinal
+        ordinal
+    }
+
+    /// Tells what is known of the flows, as rules are about to come that may ask for it: without rules
+    /// it would only take memory.
+    pub(super) fn tell_facts(&mut self, now: Instant) {
+        if std::mem::replace(&mut self.tells_facts, true) {
+            return;
+        }
+        for flow in self.flows.iter() {
+            if flow.counts[Direction::Up.index()].packets > 0 {
+                let facts = Arc::new(facts(flow, &self.route.destination));
+                for lane in &mut self.lanes {
+                    lane.link.tell(now, flow.ordinal, &facts);
+                }
+                self.rebinding.recall(flow.ordinal, flow.began, facts);
+            }
+        }
     }
 
     /// Counts datagrams that came for a link, and those of them that entered.
@@ -532,9 +554,9 @@ impl UdpRelay {
     }
 }
 
-/// Returns what is known of a flow that begins at `since`, on a route that leads there.
-fn facts(flow: &Flow, since: Instant, destination: &Destination) -> FlowFacts {
-    let facts = FlowFacts::since(since).with_client(flow.client.address);
+/// Returns what is known of a flow that has begun, on a route that leads there.
+fn facts(flow: &Flow, destination: &Destination) -> FlowFacts {
+    let facts = FlowFacts::since(flow.began).with_client(flow.client.address);
     let facts = match (&flow.client.target, destination.upstream()) {
         (Some(target), _) => facts.with_target(&target.host.to_plain(), target.port),
         (None, Some(upstream)) => facts.with_target(&upstream.host, upstream.port),

@@ -3,6 +3,7 @@
 
 mod alarms;
 mod asked;
+mod by_client;
 mod counts;
 mod flow_orders;
 mod flows;
@@ -69,6 +70,8 @@ pub(crate) struct UdpRelay {
     asked: Option<Asked>,
     lanes: [Lane; 2],
     flows: Flows,
+    /// Set once there are rules, now or later, that may ask what is known of flows.
+    tells_facts: bool,
     /// When flows leave from fresh sockets.
     rebinding: Rebinding,
     /// The sockets that they have left.
@@ -153,8 +156,7 @@ impl UdpRelay {
         let portable = turn.options.portable;
         let lanes = Direction::BOTH.map(|direction| {
             let timeline = if rules_on { route.profile.timeline(direction) } else { &none };
-            let takes_runs = turn.datagrams.takes_runs;
-            let mut lane = Lane::new(route, timeline, seed, direction, memory, takes_runs);
+            let mut lane = Lane::new(route, timeline, seed, direction, memory, turn.options.runs);
             if !tells_missed(portable) {
                 lane.account.missed_is_unknown();
             }
@@ -173,6 +175,7 @@ impl UdpRelay {
             asked,
             lanes,
             flows: Flows::new(joint.clone(), part),
+            tells_facts: rules_on && !route.profile.is_empty(),
             rebinding,
             old: OldSockets::default(),
             proofs: Proofs::new(turn.options.amplification),
@@ -466,6 +469,9 @@ impl Relay for UdpRelay {
         self.send(turn);
         self.route = route.clone();
         self.allow();
+        if rules_on && !route.profile.is_empty() {
+            self.tell_facts(turn.now);
+        }
         let none = Timeline::default();
         for direction in Direction::BOTH {
             let timeline = if rules_on { route.profile.timeline(direction) } else { &none };

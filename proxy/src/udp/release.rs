@@ -138,7 +138,7 @@ impl UdpRelay {
                 .expect("flows are not closed between staging and sending");
             let way = match direction {
                 Direction::Up => {
-                    Way { socket: &flow.socket.0, to: flow.peer, source: None, header: &[] }
+                    Way { socket: &flow.socket.0, to: flow.peer(), source: None, header: &[] }
                 }
                 Direction::Down => {
                     let listener = self.listeners.get_mut(flow.client.listener);
