@@ -21,6 +21,7 @@ use crate::site::{Site, Sites};
 use crate::snapshot::Reading;
 use crate::summary::Summary;
 use crate::turn::{Datagrams, LoopOptions, SCRATCH_BYTES, Turn};
+use crate::udp::Joiner;
 use crate::worker::Worker;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
@@ -69,11 +70,12 @@ impl Proxy {
         let Settings { sinks, on_client, workers, .. } = settings;
         let Settings { spin, connect_timeout, negotiation_timeout, memory, per_source, .. } =
             settings;
-        let Settings { amplification, tells_of_upstreams, kept_descriptors, splices, .. } =
-            settings;
+        let Settings { amplification, tells_of_upstreams, kept_descriptors, .. } = settings;
+        let Settings { splices, runs, .. } = settings;
         let loops = workers.clamp(1, Settings::WORKERS_MAX);
         let options = LoopOptions {
             portable,
+            runs,
             connect_timeout,
             negotiation_timeout,
             amplification,
@@ -110,6 +112,7 @@ impl Proxy {
                 datagrams: Datagrams {
                     inbox: Inbox::new(portable),
                     outbox: Box::new(Outbox::new(portable)),
+                    joiner: Joiner::default(),
                 },
                 own,
                 pipes: Pipes::new(splices && !portable, limit / loops),
@@ -266,6 +269,8 @@ fn finish(mut loops: Vec<(Worker, Box<Site>)>) -> Summary {
     summary
 }
 
+#[cfg(test)]
+mod runs;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -53,6 +53,10 @@ pub struct Settings {
     pub per_source: Option<usize>,
     /// The event loops that the routes are spread over, each on a thread of its own, from 1.
     pub workers: usize,
+    /// Let UDP datagrams that come as a run cross as one, and make runs of others where nothing tells
+    /// them apart. One by one they meet the same fate, at several times the cost: that is for those
+    /// who compare.
+    pub runs: bool,
     /// Descriptors that no client of the relays gets, besides those that are open already: those of
     /// a control API, say.
     pub kept_descriptors: usize,
@@ -100,6 +104,7 @@ impl Settings {
             memory: Self::MEMORY_DEFAULT,
             per_source: None,
             workers: 1,
+            runs: true,
             kept_descriptors: 0,
         }
     }

@@ -1,11 +1,40 @@
 //! The one kind of table that is hashed: what is looked up for every packet.
 
+use std::hash::{BuildHasherDefault, Hasher};
+
 /// From keys to places in a slab, as numbers of some size.
 #[expect(
     clippy::disallowed_types,
     reason = "looked up for every packet; nothing depends on its order"
 )]
 pub(crate) type Table<K, P = usize> = std::collections::HashMap<K, P>;
+
+/// From numbers that are hashes already.
+#[expect(
+    clippy::disallowed_types,
+    reason = "looked up for every packet; nothing depends on its order"
+)]
+pub(crate) type Hashed<V> = std::collections::HashMap<u64, V, BuildHasherDefault<AsItIs>>;
+
+/// Hashes a hash: it stays as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
 
 /// Returns those of a table by number with the lowest numbers above `after`, at most `most` of
 /// them and in order, and whether there are more.

@@ -8,6 +8,7 @@ use crate::pipes::Pipes;
 use crate::reactor::{Reactor, RelayId};
 use crate::resolve::Names;
 use crate::sinks::Sinks;
+use crate::udp::Joiner;
 use jostle_common::time::Instant;
 use jostle_engine::memory::Memory;
 use jostle_sys::{Inbox, Message, Outbox};
@@ -70,6 +71,8 @@ impl Turn {
 pub(crate) struct Datagrams {
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Box<dyn Transmit>,
+    /// Makes runs of datagrams that come one by one.
+    pub(crate) joiner: Joiner,
 }
 
 /// Hands datagrams to the system.
@@ -96,6 +99,8 @@ impl Transmit for Outbox {
 pub(crate) struct LoopOptions {
     /// Keep to what every system has.
     pub(crate) portable: bool,
+    /// Let datagrams that come as a run cross as one.
+    pub(crate) runs: bool,
     /// The time that an upstream has to answer a TCP connect.
     pub(crate) connect_timeout: Duration,
     /// The most bytes that an unproved UDP client gets per byte from it.

@@ -36,8 +36,8 @@ fn state(flow: &Flow, now: Instant) -> FlowState {
     FlowState {
         id: FlowId { number: flow.ordinal, transport: Transport::Udp },
         client: flow.client.address,
-        target: flow.client.target.clone(),
-        upstream: Some(flow.peer.unwrap_or(flow.upstream)),
+        target: flow.client.target.as_deref().cloned(),
+        upstream: Some(flow.receiver()),
         local: flow.socket.0.local_addr().ok(),
         rebinds: flow.rebinds,
         age: now.since(flow.since()),

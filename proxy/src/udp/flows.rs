@@ -4,6 +4,7 @@
 //! The list by silence runs through the flows themselves: each datagram moves its flow to the end,
 //! and a linked hash map would look the client up once more for that.
 
+use super::by_client::ByClient;
 use crate::descriptors::{Sources, is_same_source};
 use crate::flow::FlowCounts;
 use crate::joint::{Joint, RoutePart};
@@ -15,6 +16,7 @@ use mio::Token;
 use mio::net::UdpSocket;
 use slab::Slab;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// A flow's client. One that asks two of our addresses has two flows, as it would with two
 /// servers; so has one that sends to two targets.
@@ -27,7 +29,7 @@ pub(crate) struct FlowClient {
     /// Which of our addresses it asked, if the listener has many.
     pub(crate) asked: Option<IpAddr>,
     /// Where it wants to go, if it says so itself.
-    pub(crate) target: Option<Target>,
+    pub(crate) target: Option<Arc<Target>>,
 }
 
 /// The exchange of one client with the upstream.
@@ -42,17 +44,17 @@ pub(crate) struct Flow {
     pub(crate) socket: (UdpSocket, Token),
     /// The destination when answers may come from any port of the upstream's address: the port
     /// that answered last.
-    pub(crate) peer: Option<SocketAddr>,
+    peer: Option<Box<SocketAddr>>,
     /// The hops that what it sends may take, if that is known.
     pub(crate) hops: Option<u8>,
     /// How often it got a fresh socket.
     pub(crate) rebinds: u32,
     /// In front of each datagram to the client: nothing, unless it said where it wants to go.
-    pub(crate) header: Vec<u8>,
+    pub(crate) header: Box<[u8]>,
     /// Packets in the links, copies not counted.
     pub(crate) inside: u32,
-    /// Set while the system takes runs of datagrams, per direction.
-    pub(crate) runs: [bool; 2],
+    /// The size up to which the system takes datagrams as runs, per direction.
+    pub(crate) segment_max: [u16; 2],
     /// The kernel's drop count of the socket when last told.
     pub(crate) missed: u32,
     /// Set once its client needs no further proof that it is there.
@@ -61,13 +63,57 @@ pub(crate) struct Flow {
     pub(crate) again: bool,
     /// What it did, up and down.
     pub(crate) counts: [FlowCounts; 2],
+    /// The arrival of its first packet, once it has one.
+    pub(crate) began: Instant,
+    /// The next flow whose client has the same hash.
+    pub(super) alike: Place,
     since: Instant,
     last: Instant,
-    older: Option<usize>,
-    newer: Option<usize>,
+    older: Place,
+    newer: Place,
+}
+
+// There may be many, and most are silent.
+const _: () = assert!(size_of::<Flow>() <= 280);
+
+/// The place of a flow, or of none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place(u32);
+
+impl Place {
+    /// The place of no flow.
+    pub(super) const NONE: Self = Self(u32::MAX);
+
+    /// Returns the place of the flow at `index`, which is below the most flows that there may be.
+    pub(super) const fn of(index: usize) -> Self {
+        Self(index as u32)
+    }
+
+    /// Returns its index.
+    pub(super) const fn index(self) -> Option<usize> {
+        if self.0 == u32::MAX { None } else { Some(self.0 as usize) }
+    }
 }
 
 impl Flow {
+    /// Returns where what comes from its client goes.
+    pub(crate) fn receiver(&self) -> SocketAddr {
+        self.peer().unwrap_or(self.upstream)
+    }
+
+    /// Returns the port that answered last, when answers may come from any port of the upstream's
+    /// address.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.peer.as_deref().copied()
+    }
+
+    /// Notes another port that answered.
+    pub(crate) fn set_peer(&mut self, from: SocketAddr) {
+        if let Some(peer) = &mut self.peer {
+            **peer = from;
+        }
+    }
+
     /// Returns when it appeared.
     pub(crate) const fn since(&self) -> Instant {
         self.since
@@ -83,7 +129,7 @@ impl Flow {
 #[derive(Debug)]
 pub(crate) struct Flows {
     slab: Slab<Flow>,
-    by_client: Table<FlowClient>,
+    by_client: ByClient,
     by_ordinal: Table<u32>,
     sources: Sources,
     /// What gives them their ordinals, and says when the time of the rules began.
@@ -106,7 +152,7 @@ impl Flows {
     pub(crate) fn new(joint: Joint, part: RoutePart) -> Self {
         Self {
             slab: Slab::new(),
-            by_client: Table::default(),
+            by_client: ByClient::default(),
             by_ordinal: Table::default(),
             sources: Sources::default(),
             joint,
@@ -147,7 +193,7 @@ impl Flows {
 
     /// Returns the flow of a client.
     pub(crate) fn find(&self, client: &FlowClient) -> Option<usize> {
-        self.by_client.get(client).copied()
+        self.by_client.find(client, &self.slab)
     }
 
     /// Returns the flow at `index`, to look at it.
@@ -187,29 +233,31 @@ impl Flows {
     ) -> usize {
         // Who asked for an association has done so on a connection, from the same address.
         let is_proved = client.target.is_some();
-        let header = client.target.as_ref().map_or_else(Vec::new, |_| datagram::header(upstream));
+        let header = client.target.as_ref().map(|_| datagram::header(upstream).into());
         let address = client.address.ip();
         let ordinal = self.joint.next_number();
-        self.by_client.insert(client.clone(), self.slab.vacant_key());
+        let alike = self.by_client.insert(&client, self.slab.vacant_key());
         let index = self.slab.insert(Flow {
             ordinal,
             client,
             upstream,
             socket,
-            peer,
+            peer: peer.map(Box::new),
             hops: None,
             rebinds: 0,
-            header,
+            header: header.unwrap_or_default(),
             inside: 0,
-            runs: [true; 2],
+            segment_max: [u16::MAX; 2],
             missed: 0,
             is_proved,
             again: false,
             counts: Default::default(),
             since: now,
             last: now,
-            older: None,
-            newer: None,
+            began: now,
+            alike,
+            older: Place::NONE,
+            newer: Place::NONE,
         });
         self.sources.add(address, 1);
         self.by_ordinal.insert(ordinal, index);
@@ -230,7 +278,7 @@ impl Flows {
     pub(crate) fn remove(&mut self, index: usize) -> Flow {
         self.unlink(index);
         let flow = self.slab.remove(index);
-        self.by_client.remove(&flow.client);
+        self.by_client.remove(index, &flow, &mut self.slab);
         self.sources.remove(flow.client.address.ip(), 1);
         self.by_ordinal.remove(&flow.ordinal);
         flow
@@ -254,7 +302,7 @@ impl Flows {
     /// Returns the longest-silent flow that has no packets inside, among the first few; only those
     /// of an address if one is given.
     pub(crate) fn evictable(&self, of: Option<IpAddr>) -> Option<usize> {
-        let next = |index: &usize| self.slab[*index].newer;
+        let next = |index: &usize| self.slab[*index].newer.index();
         let is_of = |flow: &Flow| {
             of.is_none_or(|address| is_same_source(flow.client.address.ip(), address))
         };
@@ -264,49 +312,60 @@ impl Flows {
     }
 
     fn append(&mut self, index: usize) {
-        self.slab[index].older = self.newest;
+        self.slab[index].older = self.newest.map_or(Place::NONE, Place::of);
         match self.newest {
-            Some(newest) => self.slab[newest].newer = Some(index),
+            Some(newest) => self.slab[newest].newer = Place::of(index),
             None => self.oldest = Some(index),
         }
         self.newest = Some(index);
     }
 
     fn unlink(&mut self, index: usize) {
-        let (older, newer) = (self.slab[index].older.take(), self.slab[index].newer.take());
-        match older {
+        let flow = &mut self.slab[index];
+        let (older, newer) = (flow.older, flow.newer);
+        (flow.older, flow.newer) = (Place::NONE, Place::NONE);
+        match older.index() {
             Some(older) => self.slab[older].newer = newer,
-            None => self.oldest = newer,
+            None => self.oldest = newer.index(),
         }
-        match newer {
+        match newer.index() {
             Some(newer) => self.slab[newer].older = older,
-            None => self.newest = older,
+            None => self.newest = older.index(),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A client of its own port.
+    pub(crate) fn client(port: u16) -> FlowClient {
+        let address = ([127, 0, 0, 1], port).into();
+        FlowClient { address, listener: 0, asked: None, target: None }
+    }
+
+    /// The flow of a client.
+    pub(crate) fn flow(client: FlowClient) -> Flow {
+        let mut flows = Flows::new(Joint::default(), RoutePart::WHOLE);
+        let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (upstream, at) = (([127, 0, 0, 1], 1).into(), Instant::START);
+        let index = flows.add(client, upstream, (socket, Token(0)), None, at);
+        flows.remove(index)
+    }
 
     fn flows(count: u16) -> Flows {
         let mut flows = Flows::new(Joint::default(), RoutePart::WHOLE);
         for port in 1..=count {
-            let client = FlowClient {
-                address: ([127, 0, 0, 1], port).into(),
-                listener: 0,
-                asked: None,
-                target: None,
-            };
             let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
             let at = Instant::from_millis(u64::from(port));
-            flows.add(client, ([127, 0, 0, 1], 1).into(), (socket, Token(0)), None, at);
+            flows.add(client(port), ([127, 0, 0, 1], 1).into(), (socket, Token(0)), None, at);
         }
         flows
     }
 
     fn order(flows: &Flows) -> Vec<u32> {
-        std::iter::successors(flows.oldest, |&index| flows.slab[index].newer)
+        std::iter::successors(flows.oldest, |&index| flows.slab[index].newer.index())
             .map(|index| flows.slab[index].ordinal)
             .collect()
     }

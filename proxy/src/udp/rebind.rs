@@ -58,7 +58,7 @@ impl UdpRelay {
         // What it was to read the relay reads from the old socket, which reports anew.
         flow.again = false;
         turn.reactor.remove(&mut socket, token);
-        let upstream = flow.peer.unwrap_or(flow.upstream);
+        let upstream = flow.receiver();
         // It was bound, so it has an address.
         let from = socket.local_addr().unwrap_or(to);
         self.tell_of_rebind(rebound, [from, to], upstream, turn);
@@ -89,7 +89,7 @@ impl UdpRelay {
         let opening = Opening {
             upstream: flow.upstream,
             from,
-            follow: flow.peer.is_some(),
+            follow: flow.peer().is_some(),
             hops: flow.hops,
             portable: self.portable,
         };
@@ -173,7 +173,7 @@ impl UdpRelay {
         let (flow, local, delivers, left) = (old.flow, old.local, old.delivers, old.left);
         let Some((ordinal, present, upstream)) = self.flows.get(flow).map(|flow| {
             let present = flow.socket.0.local_addr().ok();
-            (flow.ordinal, present, flow.peer.unwrap_or(flow.upstream))
+            (flow.ordinal, present, flow.receiver())
         }) else {
             return;
         };

@@ -41,6 +41,7 @@ impl WaitingDatagram {
             ecn,
             stamp: None,
             missed: None,
+            buffer: None,
         };
         (ReadAt::unstamped(now), received)
     }
@@ -115,7 +116,7 @@ mod tests {
             address: ([127, 0, 0, 1], 9).into(),
             listener: 0,
             asked: None,
-            target: Some(format!("{name}:7").parse().unwrap()),
+            target: Some(std::sync::Arc::new(format!("{name}:7").parse().unwrap())),
         };
         let payload = vec![number; length];
         WaitingDatagram { client, hops: None, ecn: Ecn::NotEct, payload }

@@ -111,6 +111,14 @@ impl Rebinding {
         self.schedule_flow(flow, at);
     }
 
+    /// Takes in a flow whose first packet came at `began`, and what is known of it, of which it was
+    /// not told while it had no rules. Whoever calls it sets rules then.
+    pub fn recall(&mut self, flow: u32, began: Instant, facts: Arc<FlowFacts>) {
+        let (last, count, rules, next) = (None, 0, Vec::new(), None);
+        let clock = FlowClock { began, facts, last, count, rules, next };
+        self.flows.entry(flow).or_insert(clock);
+    }
+
     /// Learns at `now` what else is known of a flow.
     pub fn tell(&mut self, now: Instant, flow: u32, facts: &Arc<FlowFacts>) {
         let Some(clock) = self.flows.get(&flow).filter(|clock| clock.facts != *facts) else {
