@@ -207,7 +207,7 @@ mod tests {
             lane.enter(1, at(ms), received, received.datagrams(), &mut sinks)
         };
         let filled = (0..2000).map(|_| enter(0, &mut lane)).sum::<u32>();
-        let (most, held) = ((512 << 10) / 1336, u64::from(filled));
+        let (most, held) = ((512 << 10) / (1000 + 128 + PACKET_BYTES), u64::from(filled));
         assert!((most * 9 / 10..=most).contains(&held), "{held} of at most {most}");
         assert!(memory.used() > 480 << 10 && memory.used() <= 512 << 10, "{}", memory.used());
         assert_eq!(enter(1, &mut lane), 0, "it is full");

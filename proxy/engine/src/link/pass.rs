@@ -63,7 +63,7 @@ impl Link {
                         && let (Some((charge, _)), Body::Data(payload)) =
                             (&self.charge, packet.body_mut())
                     {
-                        *payload = charge.memory().charge(payload.to_bytes()).into();
+                        *payload = charge.memory().payload(payload.to_bytes());
                     }
                     verdict
                 }
