@@ -4,6 +4,7 @@
 //! back when the last slice of them goes, however many packets share them. A [`Charge`] is an amount
 //! for what is no bytes.
 
+use crate::payload::Payload;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -153,6 +154,17 @@ impl Memory {
         self.charge(Bytes::copy_from_slice(bytes))
     }
 
+    /// Makes bytes the payload of packets, and takes what they cost until the last slice of them
+    /// goes. They must be all of what was allocated for them.
+    ///
+    /// # Panics
+    /// When they are more than a [`Payload`] has.
+    pub fn payload(&self, bytes: Bytes) -> Payload {
+        let cost = bytes.len() as u64 + BUFFER_BYTES;
+        let charge = (!bytes.is_empty()).then(|| Charge::new(self, cost));
+        Payload::charged(bytes, charge)
+    }
+
     /// Takes what a connection costs, and makes a place for its floors, until the return value
     /// goes. `None`: there is no room for another one.
     pub fn admit(&self) -> Option<Admission> {
@@ -276,6 +288,14 @@ mod tests {
         drop(survivor);
         assert_eq!((memory.used(), memory.peak()), (0, 10_000 + BUFFER_BYTES));
         assert_eq!((memory.hold(&[]).len(), memory.used()), (0, 0));
+        let run = memory.payload(Bytes::from_static(&[7; 10_000]));
+        let survivor = run.slice(5000..5001);
+        drop(run);
+        let bytes = survivor.to_bytes();
+        drop(survivor);
+        assert_eq!((bytes.len(), memory.used()), (1, 10_000 + BUFFER_BYTES), "it is still held");
+        drop(bytes);
+        assert_eq!((memory.payload(Bytes::new()).len(), memory.used()), (0, 0));
     }
 
     #[test]

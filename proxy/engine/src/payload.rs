@@ -2,6 +2,7 @@
 //!
 //! A `Bytes` takes four words; of a packet that is held a million times over, two are too many.
 
+use crate::memory::Charge;
 use bytes::Bytes;
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -17,13 +18,19 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Payload {
     /// `None` if it has no bytes.
-    buffer: Option<Arc<Bytes>>,
+    buffer: Option<Arc<Buffer>>,
     start: u32,
     length: Length,
 }
 
 // What a packet carries besides it has to fit into the values that its last byte never has.
 const _: () = assert!(size_of::<Payload>() == 16);
+
+/// Bytes, and what they cost until the last slice of them goes.
+struct Buffer {
+    bytes: Bytes,
+    charge: Option<Charge>,
+}
 
 /// A number of bytes in 24 bits.
 #[derive(Clone, Copy)]
@@ -108,13 +115,22 @@ impl Payload {
         front
     }
 
-    /// Returns it as `Bytes`, which share its buffer.
+    /// Returns it as `Bytes`, which share its buffer and what it is charged with.
     pub fn to_bytes(&self) -> Bytes {
         let start = self.start as usize;
-        self.buffer.as_ref().map_or_else(Bytes::new, |buffer| {
-            // The whole buffer needs no new bounds.
-            buffer.slice(start..start + self.len())
-        })
+        match &self.buffer {
+            None => Bytes::new(),
+            Some(buffer) if buffer.charge.is_some() => Bytes::from_owner(self.clone()),
+            Some(buffer) => buffer.bytes.slice(start..start + self.len()),
+        }
+    }
+
+    /// Takes bytes over, and what they are charged with.
+    pub(crate) fn charged(bytes: Bytes, charge: Option<Charge>) -> Self {
+        assert!(bytes.len() <= Self::LENGTH_MAX, "a packet has less than 16 MiB");
+        let length = Length::new(bytes.len() as u32);
+        let buffer = (!bytes.is_empty()).then(|| Arc::new(Buffer { bytes, charge }));
+        Self { buffer, start: 0, length }
     }
 }
 
@@ -130,7 +146,7 @@ impl Deref for Payload {
     #[inline]
     fn deref(&self) -> &[u8] {
         let start = self.start as usize;
-        self.buffer.as_ref().map_or(&[], |buffer| &buffer[start..start + self.len()])
+        self.buffer.as_ref().map_or(&[], |buffer| &buffer.bytes[start..start + self.len()])
     }
 }
 
@@ -146,10 +162,7 @@ impl From<Bytes> for Payload {
     /// # Panics
     /// When they are more than [`LENGTH_MAX`](Self::LENGTH_MAX).
     fn from(bytes: Bytes) -> Self {
-        assert!(bytes.len() <= Self::LENGTH_MAX, "a packet has less than 16 MiB");
-        let length = Length::new(bytes.len() as u32);
-        let buffer = (!bytes.is_empty()).then(|| Arc::new(bytes));
-        Self { buffer, start: 0, length }
+        Self::charged(bytes, None)
     }
 }
 
@@ -173,7 +186,8 @@ impl From<Payload> for Bytes {
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.to_bytes().fmt(f)
+        // As `Bytes` show theirs.
+        write!(f, "b\"{}\"", self.escape_ascii())
     }
 }
 

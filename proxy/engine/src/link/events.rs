@@ -19,7 +19,6 @@ pub(super) enum Event {
 impl Link {
     /// Returns the next event inside and its time: the work of the stage at an index, or a change
     /// of the rules; the work first if both are due.
-    #[inline]
     pub(super) fn next_event(&self) -> Option<(Instant, Event)> {
         let due = self.next_work.map(|(due, index)| (due, Event::Work(index)));
         if self.change.is_none() && !self.sends {
@@ -39,8 +38,13 @@ impl Link {
     }
 
     /// Returns the next event, if it is due at or before `now`.
-    #[inline]
+    // Asked several times per packet, and most links have neither phases nor cross traffic.
+    #[inline(always)]
     pub(super) fn event_by(&self, now: Instant) -> Option<(Instant, Event)> {
+        if self.change.is_none() && !self.sends {
+            let (at, index) = self.next_work.filter(|(at, _)| *at <= now)?;
+            return Some((at, Event::Work(index)));
+        }
         self.next_event().filter(|(at, _)| *at <= now)
     }
 
@@ -156,11 +160,17 @@ impl Link {
     }
 
     /// Takes out the stages of removed rules that hold nothing any more.
-    #[inline]
+    #[inline(always)]
     pub(super) fn remove_emptied(&mut self) {
-        if std::mem::take(&mut self.has_emptied) {
-            self.elements.retain(|element| !element.retired || element.held() > 0);
-            self.find_next_work();
+        if self.has_emptied {
+            self.remove_retired();
         }
+    }
+
+    #[cold]
+    fn remove_retired(&mut self) {
+        self.has_emptied = false;
+        self.elements.retain(|element| !element.retired || element.held() > 0);
+        self.find_next_work();
     }
 }

@@ -63,7 +63,7 @@ impl Link {
                         && let (Some((charge, _)), Body::Data(payload)) =
                             (&self.charge, packet.body_mut())
                     {
-                        *payload = charge.memory().charge(payload.to_bytes()).into();
+                        *payload = charge.memory().payload(payload.to_bytes());
                     }
                     verdict
                 }
@@ -92,7 +92,8 @@ impl Link {
     }
 
     /// Lets the stage at `index` take a packet in.
-    #[inline]
+    // A call would move the packet once more.
+    #[inline(always)]
     fn hold(&mut self, index: usize, packet: Packet) {
         let element = &mut self.elements[index];
         let Work::Holding(stage) = &mut element.work else { return };
