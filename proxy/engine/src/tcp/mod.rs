@@ -55,10 +55,9 @@ mod undo;
 mod usage;
 mod window;
 
-pub use crate::segment::{Ack, Blocks, Data, Segment};
+pub use crate::segment::{Ack, Blocks, Data, PAYLOAD_MAX, Segment};
 pub(crate) use bulk::Bulk;
 pub use counters::Counters;
 pub use event::Event;
 pub use model::Model;
-pub use sender::PAYLOAD_MAX;
 pub use transfer::{Outcome, transfer};
