@@ -145,6 +145,16 @@ impl Packet {
         }
     }
 
+    /// Returns the sizes of the first packet of it and of the last.
+    #[inline]
+    pub(crate) fn sizes(&self) -> [u32; 2] {
+        let size = self.size();
+        match u32::from(self.segment) {
+            0 => [size; 2],
+            segment => [segment, size - (self.count() - 1) * segment],
+        }
+    }
+
     /// Returns the packets that it stands for, one by one; a single packet is the only one.
     pub fn singles(&self) -> impl Iterator<Item = Self> + use<> {
         let mut rest = Some(self.clone());

@@ -7,6 +7,7 @@ mod support;
 use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_common::units::{BitRate, ByteSize, Probability};
+use jostle_engine::counters::Counters;
 use jostle_engine::link::Link;
 use jostle_engine::packet::{Body, Packet};
 use jostle_engine::profile::{Queue, Rule, RuleKind, Timeline};
@@ -15,7 +16,7 @@ use jostle_engine::rules::{
     Discipline, Drop, DualPi2Setting, DualScheduler, Duplicate, Flips, FourState, FqCodelSetting,
     Outage, Per, PieSetting, Rate, RateSource, Reorder, Shape, Size,
 };
-use jostle_engine::rules::{DelayTrace, Mark, RateTrace};
+use jostle_engine::rules::{DelayTrace, FlowMatch, Mark, Match, MatchBytes, RateTrace};
 use jostle_engine::stage::{Output, Stage};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -296,6 +297,60 @@ fn arrivals() -> impl Strategy<Value = Vec<Packet>> {
     })
 }
 
+/// Any rules, some of which look at some packets alone.
+fn gated_rules() -> impl Strategy<Value = Timeline> {
+    let size = (0u32..1500, 0u32..1500).prop_map(|(min, more)| min..=min + more);
+    let number = (1u64..300, 0u64..300).prop_map(|(from, more)| from..=from + more);
+    let bytes =
+        (0usize..1500).prop_map(|offset| MatchBytes { offset, value: vec![offset as u8].into() });
+    let matching = prop_oneof![
+        3 => Just(None),
+        1 => size.prop_map(|size| Some(Match { size, ..Match::default() })),
+        1 => number.prop_map(|number| Some(Match { number, ..Match::default() })),
+        1 => bytes.prop_map(|bytes| Some(Match { bytes: Some(bytes), ..Match::default() })),
+        1 => (1u32..4).prop_map(|flow| {
+            Some(Match { flow: Some(FlowMatch::one(flow)), ..Match::default() })
+        }),
+    ];
+    (any_rules(), vec(matching, 6)).prop_map(|(mut rules, matching)| {
+        for (rule, matching) in rules.phases[0].rules.iter_mut().zip(matching) {
+            rule.selection.matching = matching;
+        }
+        rules
+    })
+}
+
+/// Feeds runs, and changes the rules in front of the one at `changed`; what became of each packet,
+/// and the counters and what is held before each run and at the end.
+fn in_runs(
+    seed: u64,
+    (rules, later): &(Timeline, Timeline),
+    runs: &[Packet],
+    changed: usize,
+    polls: u64,
+) -> (Vec<Output>, Vec<(Counters, usize)>) {
+    let mut link = link(seed, rules);
+    let (mut outputs, mut counted, mut now) = (Vec::new(), Vec::new(), 0);
+    for (index, run) in runs.iter().enumerate() {
+        let gap = run.at.as_nanos() - now;
+        for poll in 1..=polls {
+            outputs.extend(drain(&mut link, Instant::from_nanos(now + gap * poll / polls)));
+        }
+        if gap > 0 {
+            outputs.extend(drain(&mut link, run.at));
+            counted.push((*link.counters(), link.held()));
+        }
+        now = run.at.as_nanos();
+        if index == changed {
+            link.set_timeline(run.at, later);
+        }
+        link.handle(run.clone());
+    }
+    outputs.extend(drain_all(&mut link));
+    counted.push((*link.counters(), link.held()));
+    (outputs.iter().flat_map(Output::singles).collect(), counted)
+}
+
 /// What comes in runs: gap to the last arrival, flow, and a run; what has no bytes ends the flow.
 fn runs() -> impl Strategy<Value = Vec<Packet>> {
     let gap = prop_oneof![2 => Just(0u64), 1 => 0u64..100_000, 3 => 0u64..30_000_000];
@@ -359,28 +414,27 @@ fn discarded_by(link: &Link, outputs: &[Output], key: &str) -> BTreeSet<u64> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// A run is as good as its packets one by one, whatever the rules are and whenever the link is
-    /// polled.
+    /// A run is as good as its packets one by one, whatever the rules are, whenever they change
+    /// and whenever the link is polled.
     #[test]
     fn a_run_fares_as_its_packets_do(
-        rules in any_rules(),
+        rules in (gated_rules(), gated_rules()),
         runs in runs(),
         seed in any::<u64>(),
+        change in proptest::option::of(0usize..60),
         polls in 0u64..4,
     ) {
-        let singles: Vec<Packet> = runs.iter().flat_map(Packet::singles).collect();
-        let (mut whole, mut apart) = (link(seed, &rules), link(seed, &rules));
-        let outputs = run(&mut whole, &runs, polls);
-        let expected = run(&mut apart, &singles, 1);
-        let outputs: Vec<Output> = outputs.iter().flat_map(Output::singles).collect();
-        for (output, expected) in outputs.iter().zip(&expected) {
+        let changed = change.unwrap_or(usize::MAX).min(runs.len());
+        let (whole, counted) = in_runs(seed, &rules, &runs, changed, polls);
+        let singles = |runs: &[Packet]| runs.iter().flat_map(Packet::singles).collect::<Vec<_>>();
+        let changed = singles(&runs[..changed]).len();
+        let (apart, expected) = in_runs(seed, &rules, &singles(&runs), changed, 1);
+        for (output, expected) in whole.iter().zip(&apart) {
             prop_assert_eq!(output, expected);
         }
-        prop_assert_eq!(outputs.len(), expected.len());
-        prop_assert_eq!(whole.counters(), apart.counters());
-        prop_assert_eq!(whole.held(), 0);
+        prop_assert_eq!(whole.len(), apart.len());
+        prop_assert_eq!(counted, expected);
     }
-
 
     #[test]
     fn nothing_disappears(rules in any_rules(), arrivals in arrivals(), stop in 0usize..200) {

@@ -108,6 +108,11 @@ impl Watch {
         packet.number == self.number
     }
 
+    /// Returns true if it watches one of `count` packets, the first of which has this number.
+    pub(super) const fn is_within(&self, first: u64, count: u32) -> bool {
+        first <= self.number && self.number - first < count as u64
+    }
+
     pub(super) fn visits(&self) -> &[Visit] {
         &self.visits
     }

@@ -200,6 +200,10 @@ impl<K: PathSetting> HoldingRule for OnPaths<K> {
         self.let_marks_go(now);
     }
 
+    fn takes_run(&mut self, run: &Packet) -> bool {
+        self.stage_of(run).takes_run(run)
+    }
+
     fn room(&self, flow: u32) -> Option<usize> {
         self.current.stage.room(flow)
     }

@@ -24,6 +24,26 @@ impl CorruptRule {
 }
 
 impl InstantRule for CorruptRule {
+    fn untouched(&mut self, run: &Packet) -> u32 {
+        let ranges = run.sizes().map(|size| self.setting.bit_range(u64::from(size)));
+        if ranges.iter().all(Range::is_empty) {
+            return run.count();
+        }
+        let rate = match self.setting.flips {
+            Flips::Bits { chance, .. } | Flips::Bytes { chance, .. } => {
+                return self.source.misses(run, chance);
+            }
+            Flips::Rate(rate) => rate,
+        };
+        let [all, last] = &ranges;
+        let flips = |index: &u32| {
+            let range = if index + 1 == run.count() { last } else { all };
+            let draw = self.source.draw_nth(run, *index);
+            !range.is_empty() && !each_bit(draw.more(), rate, range).is_empty()
+        };
+        (0..run.count()).find(flips).unwrap_or(run.count())
+    }
+
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
         let range = self.setting.bit_range(u64::from(packet.size()));
         if range.is_empty() {

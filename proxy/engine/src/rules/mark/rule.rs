@@ -21,6 +21,10 @@ impl MarkRule {
 }
 
 impl InstantRule for MarkRule {
+    fn untouched(&mut self, run: &Packet) -> u32 {
+        if run.ecn == Ecn::Ce { run.count() } else { self.choice.spares(run) }
+    }
+
     #[inline]
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
         // Congestion that was told of before is told of no second time.
