@@ -72,8 +72,8 @@ impl Account {
         Self { route: route.to_owned(), transport, direction, totals, settled: 0 }
     }
 
-    /// Writes down what became of a packet that left `link`, and was out of our hands at
-    /// `released`. Marks leave no trace.
+    /// Writes down what became of a packet that left `link`, or of all packets of a run, and was out of
+    /// our hands at `released`. Marks leave no trace.
     pub(crate) fn settle(
         &mut self,
         link: &Link,
@@ -93,24 +93,37 @@ impl Account {
             }
             return;
         }
-        self.settled += 1;
+        let packets = packet.count();
+        self.settled += u64::from(packets);
         match fate {
             Fate::Delivered => {
-                self.totals.delivered += 1;
-                self.totals.corrupted += u64::from(packet.is_damaged());
-                self.totals.ecn.count(packet);
-                self.totals.lateness.record(released.since(packet.at));
-                self.totals.delays.record(packet.at.since(packet.entered));
+                let totals = &mut self.totals;
+                totals.delivered += u64::from(packets);
+                totals.corrupted += u64::from(packet.is_damaged()) * u64::from(packets);
+                if packet.ecn.takes_marks() {
+                    (0..packets).for_each(|_| totals.ecn.count(packet));
+                }
+                totals.lateness.record(released.since(packet.at), packets);
+                totals.delays.record(packet.at.since(packet.entered), packets);
             }
-            Fate::Discarded(loss) => self.totals.discarded[loss.index()] += 1,
+            Fate::Discarded(loss) => self.totals.discarded[loss.index()] += u64::from(packets),
         }
-        self.tell(link, packet, fate, released, sinks);
+        // Each packet is told of singly, if anyone listens.
+        if packets == 1 || sinks.are_none() {
+            return self.tell(link, packet, fate, released, sinks);
+        }
+        for single in packet.singles() {
+            self.tell(link, &single, fate, released, sinks);
+        }
     }
 
-    /// Tells who observes flows of a packet that enters the link.
+    /// Tells who observes flows of a packet that enters the link, or of each one of a run.
     pub(crate) fn arrive(&self, packet: &Packet, sinks: &mut Sinks) {
         if sinks.are_observers() {
-            self.observe(packet.flow, packet.at, FlowEvent::Arrived(self.direction, packet), sinks);
+            for single in packet.singles() {
+                let arrived = FlowEvent::Arrived(self.direction, &single);
+                self.observe(packet.flow, packet.at, arrived, sinks);
+            }
         }
     }
 

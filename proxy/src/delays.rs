@@ -3,7 +3,6 @@
 
 use crate::distribution::Distribution;
 use hdrhistogram::Histogram;
-use jostle_common::statistics::Moments;
 use jostle_common::time::nanos;
 use serde::Serialize;
 use std::time::Duration;
@@ -21,17 +20,67 @@ pub(crate) struct Delays(
 #[derive(Clone, Debug)]
 struct Drawn {
     histogram: Histogram<u64>,
-    /// In seconds. A histogram of two digits is too coarse for a narrow jitter.
-    moments: Moments,
+    /// A histogram of two digits is too coarse for a narrow jitter.
+    sums: Sums,
     least: Duration,
     most: Duration,
 }
 
+/// What mean and standard deviation follow from, exactly: however packets come together, what is
+/// told of them is the same to the last digit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sums {
+    count: u64,
+    /// In nanoseconds.
+    sum: u128,
+    /// The sum of their squares. It wraps around only if 10^12 packets have each been delayed for
+    /// five hours.
+    squares: u128,
+}
+
+impl Sums {
+    const fn add(&mut self, nanos: u64, count: u64) {
+        let nanos = nanos as u128;
+        self.count += count;
+        self.sum = self.sum.wrapping_add(nanos * count as u128);
+        self.squares = self.squares.wrapping_add((nanos * nanos).wrapping_mul(count as u128));
+    }
+
+    const fn absorb(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum = self.sum.wrapping_add(other.sum);
+        self.squares = self.squares.wrapping_add(other.squares);
+    }
+
+    /// Returns the mean in nanoseconds; 0 of none.
+    fn mean(self) -> f64 {
+        if self.count == 0 { 0.0 } else { self.sum as f64 / self.count as f64 }
+    }
+
+    /// Returns the standard deviation in nanoseconds; 0 of none.
+    fn population_sd(self) -> f64 {
+        let count = u128::from(self.count);
+        if count == 0 {
+            return 0.0;
+        }
+        // Around the whole number below the mean, the squares are small and no digit is lost: their
+        // sum is Σx² − 2mΣx + nm², whatever wraps around on the way.
+        let (mean, rest) = (self.sum / count, self.sum % count);
+        let around = self
+            .squares
+            .wrapping_sub(self.sum.wrapping_mul(2).wrapping_mul(mean))
+            .wrapping_add(count.wrapping_mul(mean).wrapping_mul(mean));
+        let rest = rest as f64 / count as f64;
+        (around as f64 / count as f64 - rest * rest).max(0.0).sqrt()
+    }
+}
+
 impl Delays {
-    pub(crate) fn record(&mut self, delay: Duration) {
+    /// Counts so many packets that were delayed equally.
+    pub(crate) fn record(&mut self, delay: Duration, packets: u32) {
         let drawn = self.drawn();
-        drawn.histogram.saturating_record(nanos(delay));
-        drawn.moments.add(delay.as_secs_f64());
+        drawn.histogram.saturating_record_n(nanos(delay), packets.into());
+        drawn.sums.add(nanos(delay), packets.into());
         drawn.least = drawn.least.min(delay);
         drawn.most = drawn.most.max(delay);
     }
@@ -41,7 +90,7 @@ impl Delays {
         if let Some(other) = &other.0 {
             let drawn = self.drawn();
             drawn.histogram.add(&other.histogram).expect("all have the same bounds");
-            drawn.moments.merge(&other.moments);
+            drawn.sums.absorb(&other.sums);
             drawn.least = drawn.least.min(other.least);
             drawn.most = drawn.most.max(other.most);
         }
@@ -52,7 +101,7 @@ impl Delays {
             let histogram = Histogram::new_with_max(nanos(LONGEST), 2);
             Box::new(Drawn {
                 histogram: histogram.expect("2 digits and a maximum above 2 are valid"),
-                moments: Moments::default(),
+                sums: Sums::default(),
                 least: Duration::MAX,
                 most: Duration::ZERO,
             })
@@ -62,7 +111,7 @@ impl Delays {
     /// Returns it for [`Snapshot`](crate::Snapshot).
     pub(crate) fn distribution(&self) -> Distribution {
         self.0.as_ref().map_or_else(Distribution::default, |drawn| {
-            let sum = drawn.moments.mean() * drawn.moments.count() as f64;
+            let sum = drawn.sums.sum as f64 / 1e9;
             Distribution::of(&drawn.histogram, Some(sum), Some((drawn.least, drawn.most)))
         })
     }
@@ -76,9 +125,9 @@ impl Delays {
             millis(Duration::from_nanos(nanos).clamp(drawn.least, drawn.most))
         };
         DelaySummary {
-            packets: drawn.moments.count(),
-            mean_ms: drawn.moments.mean() * 1e3,
-            sd_ms: drawn.moments.population_sd() * 1e3,
+            packets: drawn.sums.count,
+            mean_ms: drawn.sums.mean() / 1e6,
+            sd_ms: drawn.sums.population_sd() / 1e6,
             p50_ms: quantile(0.5),
             p99_ms: quantile(0.99),
             max_ms: millis(drawn.most),
@@ -109,7 +158,7 @@ mod tests {
 
     fn delays(micros: impl Iterator<Item = u64>) -> Delays {
         let mut delays = Delays::default();
-        micros.for_each(|micros| delays.record(Duration::from_micros(micros)));
+        micros.for_each(|micros| delays.record(Duration::from_micros(micros), 1));
         delays
     }
 
@@ -133,6 +182,23 @@ mod tests {
             (summary.p50_ms - 40.0).abs() < 0.2 && (summary.max_ms - 40.1).abs() < 1e-9,
             "{summary:?}"
         );
+    }
+
+    #[test]
+    fn many_at_once_are_as_good_as_one_by_one() {
+        let (mut one_by_one, mut at_once) = (Delays::default(), Delays::default());
+        for (micros, packets) in [(40_000, 54), (1, 1), (123_456, 7), (0, 64), (20_000_000, 3)] {
+            at_once.record(Duration::from_micros(micros), packets);
+            (0..packets).for_each(|_| one_by_one.record(Duration::from_micros(micros), 1));
+        }
+        assert_eq!(at_once.summary(), one_by_one.summary());
+        assert_eq!(at_once.distribution(), one_by_one.distribution());
+        let delays = [(40.0, 54.0), (1e-3, 1.0), (123.456, 7.0), (0.0, 64.0), (20_000.0, 3.0)];
+        let mean = delays.iter().map(|(ms, n)| ms * n).sum::<f64>() / 129.0;
+        let squares = delays.iter().map(|(ms, n)| (ms - mean) * (ms - mean) * n).sum::<f64>();
+        let summary = at_once.summary();
+        assert!((summary.mean_ms / mean - 1.0).abs() < 1e-12, "{summary:?}");
+        assert!((summary.sd_ms / (squares / 129.0).sqrt() - 1.0).abs() < 1e-12, "{summary:?}");
     }
 
     #[test]

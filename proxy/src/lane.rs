@@ -9,12 +9,12 @@ use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::link::{Link, LinkKey, PACKET_BYTES};
-use jostle_engine::memory::Memory;
-use jostle_engine::packet::{Body, Packet};
+use jostle_engine::memory::{Charge, Memory};
+use jostle_engine::packet::Packet;
 use jostle_engine::profile::Timeline;
 use jostle_engine::route::Route;
 use jostle_engine::stage::{Output, Stage};
-use jostle_sys::Received;
+use jostle_sys::{Received, SlotBuffer};
 use std::ops::Range;
 
 /// This share of its route's memory is a lane's.
@@ -23,20 +23,41 @@ const SHARE: u64 = 2;
 /// The most packets taken out of a link in one go, so that sockets are read between.
 const OUTPUTS_MAX: usize = 1024;
 
+/// A run that takes this share of the buffer that it was read into, in quarters, keeps it; of less a
+/// copy takes less memory.
+const KEPT_QUARTERS: usize = 3;
+
 /// A link with the sockets' view of it.
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) link: Link,
     pub(crate) account: Account,
-    /// Packets that have left the link and are not yet sent, discards included.
-    pub(crate) outputs: Vec<Output>,
+    /// What has left the link and is not yet sent, discards included.
+    outputs: Vec<Output>,
+    /// The number of packets that these are.
+    ready: usize,
     /// No packet may arrive earlier: the last arrival, or the time up to which the link has been
     /// worked off.
     floor: Instant,
     memory: Memory,
     /// Set while most datagrams of a run stay in the link or go on together: those of the next run
-    /// share one copy. Of few that survive, each would keep all of its run.
+    /// cross as one. Of few that survive, each would keep all of its run.
     shares_runs: bool,
+    /// Cleared in tests: each datagram crosses by itself.
+    takes_runs: bool,
+}
+
+/// A buffer that was read into, as long as packets are in it, and what it costs.
+struct KeptBuffer {
+    buffer: SlotBuffer,
+    length: usize,
+    _charge: Charge,
+}
+
+impl AsRef<[u8]> for KeptBuffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer.as_ref()[..self.length]
+    }
 }
 
 impl Lane {
@@ -46,6 +67,7 @@ impl Lane {
         seed: u64,
         direction: Direction,
         memory: &Memory,
+        takes_runs: bool,
     ) -> Self {
         let key = LinkKey { seed, route: route.drawn_as().into(), direction };
         // A share of what the process has, so that no lane takes all of it. Of 1 GiB it is two
@@ -57,15 +79,54 @@ impl Lane {
             link,
             account: Account::new(&route.name, Transport::Udp, direction),
             outputs: Vec::new(),
+            ready: 0,
             floor: Instant::START,
             memory,
             shares_runs: true,
+            takes_runs,
         }
     }
 
-    /// Lets datagrams of what was read enter for `flow`, which arrived at `stamp`: each is a range of
-    /// the bytes. Refuses those for which there is no room. Returns how many entered.
+    /// Lets a datagram enter for `flow`, or a run of them, which arrived at `stamp`. Refuses those for
+    /// which there is no room. Returns how many entered.
     pub(crate) fn enter(
+        &mut self,
+        flow: u32,
+        stamp: Instant,
+        received: Received<'_>,
+        sinks: &mut Sinks,
+    ) -> u32 {
+        let count = received.datagrams().len() as u32;
+        let is_whole = count == 1 || self.takes_runs && self.shares_runs;
+        let Some(payloads) = is_whole.then(|| self.keep(received, count)).flatten() else {
+            return self.enter_singly(flow, stamp, received, received.datagrams(), sinks);
+        };
+        let discarded = self.link.counters().discarded_total();
+        let segment = received.segment.and_then(|size| u16::try_from(size).ok()).unwrap_or(0);
+        self.let_in(flow, stamp, received.ecn, (payloads, segment), sinks);
+        let discarded = self.link.counters().discarded_total() - discarded;
+        self.shares_runs = 2 * discarded <= u64::from(count);
+        count
+    }
+
+    /// Keeps what was read, where it is or in a copy; `None` if there is no room for all of it.
+    fn keep(&self, received: Received<'_>, count: u32) -> Option<Bytes> {
+        let Received { bytes, .. } = received;
+        let beside = self.link.cost(u64::from(count));
+        let may_stay =
+            self.link.is_transparent() || 4 * bytes.len() >= KEPT_QUARTERS * SlotBuffer::BYTES;
+        let buffer = received.buffer.filter(|_| may_stay && !bytes.is_empty());
+        let buffer = buffer.filter(|_| self.memory.has_room(SlotBuffer::BYTES, beside));
+        if let Some(buffer) = buffer {
+            let _charge = Charge::new(&self.memory, SlotBuffer::BYTES as u64);
+            let (buffer, length) = (buffer.clone(), bytes.len());
+            return Some(Bytes::from_owner(KeptBuffer { buffer, length, _charge }));
+        }
+        self.memory.has_room(bytes.len(), beside).then(|| self.memory.hold(bytes))
+    }
+
+    /// Lets datagrams of what was read enter one by one: each is a range of the bytes.
+    pub(crate) fn enter_singly(
         &mut self,
         flow: u32,
         stamp: Instant,
@@ -74,21 +135,22 @@ impl Lane {
         sinks: &mut Sinks,
     ) -> u32 {
         let (count, ecn) = (datagrams.clone().count() as u64, received.ecn);
-        if self.shares_runs && self.memory.has_room(received.bytes.len(), self.link.cost(count)) {
-            let discarded = self.link.counters().discarded_total();
-            let run = self.memory.hold(received.bytes);
-            for range in datagrams {
-                self.let_in(flow, stamp, ecn, run.slice(range), sinks);
-            }
-            let discarded = self.link.counters().discarded_total() - discarded;
-            self.shares_runs = 2 * discarded <= count;
-            return count as u32;
-        }
-        let (mut entered, discarded) = (0, self.link.counters().discarded_total());
+        let discarded = self.link.counters().discarded_total();
+        let shares =
+            self.shares_runs && self.memory.has_room(received.bytes.len(), self.link.cost(count));
+        let run = shares.then(|| self.memory.hold(received.bytes));
+        let mut entered = 0;
         for range in datagrams {
-            let payload = &received.bytes[range];
-            if self.memory.has_room(payload.len(), self.link.cost(1)) {
-                self.let_in(flow, stamp, ecn, self.memory.hold(payload), sinks);
+            let payload = &received.bytes[range.clone()];
+            let kept = match &run {
+                Some(run) => Some(run.slice(range)),
+                None if self.memory.has_room(payload.len(), self.link.cost(1)) => {
+                    Some(self.memory.hold(payload))
+                }
+                None => None,
+            };
+            if let Some(payload) = kept {
+                self.let_in(flow, stamp, ecn, (payload, 0), sinks);
                 entered += 1;
             } else {
                 let refused = Refused { flow, at: stamp, ecn, payload };
@@ -100,17 +162,42 @@ impl Lane {
         entered as u32
     }
 
-    fn let_in(&mut self, flow: u32, stamp: Instant, ecn: Ecn, payload: Bytes, sinks: &mut Sinks) {
-        self.account.read(payload.len());
+    /// Lets a packet enter that arrived at `stamp`, or a run of payloads of so many bytes each.
+    fn let_in(
+        &mut self,
+        flow: u32,
+        stamp: Instant,
+        ecn: Ecn,
+        (payloads, segment): (Bytes, u16),
+        sinks: &mut Sinks,
+    ) {
+        self.account.read(payloads.len());
         self.floor = self.floor.max(stamp);
         while let Some(output) = self.link.poll(self.floor) {
-            self.outputs.push(output);
+            self.put_out(output);
         }
-        let packet = Packet::new(flow, self.floor, Body::data(payload)).with_ecn(ecn);
+        let packet = Packet::run(flow, self.floor, payloads, segment).with_ecn(ecn);
         if sinks.are_observers() {
             self.account.arrive(&self.link.numbered(&packet), sinks);
         }
         self.link.handle(packet);
+    }
+
+    fn put_out(&mut self, output: Output) {
+        self.ready += output.packet().count() as usize;
+        self.outputs.push(output);
+    }
+
+    /// Takes what is to be sent; the emptied list may be [given back](Self::give_back).
+    pub(crate) fn take_outputs(&mut self) -> Vec<Output> {
+        self.ready = 0;
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Gives back an emptied list for its memory.
+    pub(crate) fn give_back(&mut self, outputs: Vec<Output>) {
+        debug_assert!(outputs.is_empty() && self.outputs.is_empty(), "all of it was sent");
+        self.outputs = outputs;
     }
 
     /// Returns when what arrived at `stamp` enters the link.
@@ -135,9 +222,9 @@ impl Lane {
     /// turn, as far as a turn allows.
     pub(crate) fn poll(&mut self, now: Instant) {
         self.floor = self.floor.max(now);
-        while self.outputs.len() < OUTPUTS_MAX {
+        while self.ready < OUTPUTS_MAX {
             let Some(output) = self.link.poll(self.floor) else { return };
-            self.outputs.push(output);
+            self.put_out(output);
         }
     }
 
@@ -153,9 +240,15 @@ impl Lane {
         self.link.set_timeline(self.floor, timeline);
     }
 
-    /// Returns true if so much has left the link that it is to be sent before more is read.
-    pub(crate) fn has_many_outputs(&self) -> bool {
-        self.outputs.len() >= OUTPUTS_MAX
+    /// Returns true if what has left the link is to be sent before more is read: because it is much, or
+    /// because nothing stays, and the buffers that were just read into can be read into again.
+    pub(crate) fn wants_out(&self) -> bool {
+        self.ready >= OUTPUTS_MAX || self.link.is_transparent() && !self.is_empty()
+    }
+
+    /// Returns true if datagrams that came one by one may cross as a run: nothing looks at them.
+    pub(crate) fn joins(&self) -> bool {
+        self.takes_runs && self.link.is_transparent()
     }
 
     /// Returns true if nothing is inside.
@@ -191,6 +284,7 @@ mod tests {
             ecn: Ecn::NotEct,
             stamp: None,
             missed: None,
+            buffer: None,
         }
     }
 
@@ -200,21 +294,21 @@ mod tests {
         let Profile { up, .. } = &route.profile;
         // Packets are charged in steps, so how many there is room for is between two bounds.
         let memory = Memory::new(1 << 20);
-        let mut lane = Lane::new(&route, up, 7, Direction::Up, &memory);
+        let mut lane = Lane::new(&route, up, 7, Direction::Up, &memory, true);
         let at = Instant::from_millis;
         let mut enter = |ms: u64, lane: &mut Lane| {
             let received = received(&[7; 1000], None);
-            lane.enter(1, at(ms), received, received.datagrams(), &mut sinks)
+            lane.enter(1, at(ms), received, &mut sinks)
         };
         let filled = (0..2000).map(|_| enter(0, &mut lane)).sum::<u32>();
-        let (most, held) = ((512 << 10) / 1336, u64::from(filled));
+        let (most, held) = ((512 << 10) / (1128 + PACKET_BYTES), u64::from(filled));
         assert!((most * 9 / 10..=most).contains(&held), "{held} of at most {most}");
         assert!(memory.used() > 480 << 10 && memory.used() <= 512 << 10, "{}", memory.used());
         assert_eq!(enter(1, &mut lane), 0, "it is full");
         lane.poll(at(10));
-        assert_eq!(lane.outputs.len(), filled as usize);
+        assert_eq!(lane.ready, filled as usize);
         assert!(memory.used() >= 1128 * held, "what has come out is there until it is sent");
-        lane.outputs.clear();
+        drop(lane.take_outputs());
         assert_eq!(enter(10, &mut lane), 1, "what has left makes room");
         let summary = lane.report().summary("1", Transport::Udp, Direction::Up);
         assert_eq!(summary.entered, 2002);
@@ -236,12 +330,12 @@ mod tests {
             route.profile = Profile::from_json(&profile).unwrap();
             let mut sinks = Sinks::new(None, Vec::new());
             let memory = Memory::new(16 << 20);
-            let mut lane = Lane::new(&route, &route.profile.up, 7, Direction::Up, &memory);
+            let mut lane = Lane::new(&route, &route.profile.up, 7, Direction::Up, &memory, true);
             let run = vec![7; 50 * 1200];
             for _ in 0..20_000 {
                 let received = received(&run, Some(1200));
-                lane.enter(1, Instant::START, received, received.datagrams(), &mut sinks);
-                lane.outputs.clear();
+                lane.enter(1, Instant::START, received, &mut sinks);
+                drop(lane.take_outputs());
             }
             assert!(memory.used() <= 8 << 20, "{chance}: {}", memory.used());
             let payload = lane.link.held() as u64 * 1200;

@@ -18,8 +18,9 @@ pub(crate) struct Lateness(
 );
 
 impl Lateness {
-    pub(crate) fn record(&mut self, lateness: Duration) {
-        self.histogram().saturating_record(nanos(lateness));
+    /// Counts so many packets that were equally late.
+    pub(crate) fn record(&mut self, lateness: Duration, packets: u32) {
+        self.histogram().saturating_record_n(nanos(lateness), packets.into());
     }
 
     /// Adds another distribution.
@@ -75,7 +76,7 @@ mod tests {
     fn quantiles_are_right_to_two_digits() {
         let mut lateness = Lateness::default();
         for micros in 1..=1000 {
-            lateness.record(Duration::from_micros(micros));
+            lateness.record(Duration::from_micros(micros), 1);
         }
         let summary = lateness.summary();
         assert_eq!(summary.packets, 1000);
@@ -87,7 +88,7 @@ mod tests {
     #[test]
     fn what_is_later_than_the_latest_still_counts() {
         let mut lateness = Lateness::default();
-        lateness.record(Duration::MAX);
+        lateness.record(Duration::MAX, 1);
         let summary = lateness.summary();
         assert_eq!(summary.packets, 1);
         assert!(summary.max_us >= 60e6, "{summary:?}");

@@ -20,6 +20,7 @@ use crate::site::{Site, Sites};
 use crate::snapshot::Reading;
 use crate::summary::Summary;
 use crate::turn::{Datagrams, LoopOptions, SCRATCH_BYTES, Turn};
+use crate::udp::Joiner;
 use crate::worker::Worker;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
@@ -103,6 +104,8 @@ impl Proxy {
                 datagrams: Datagrams {
                     inbox: Inbox::new(portable),
                     outbox: Box::new(Outbox::new(portable)),
+                    joiner: Joiner::default(),
+                    takes_runs: true,
                 },
                 own,
                 scratch: vec![0; SCRATCH_BYTES],

@@ -7,6 +7,7 @@ use crate::own::OwnAddresses;
 use crate::reactor::{Reactor, RelayId};
 use crate::resolve::Names;
 use crate::sinks::Sinks;
+use crate::udp::Joiner;
 use jostle_common::time::Instant;
 use jostle_engine::memory::Memory;
 use jostle_sys::{Inbox, Message, Outbox};
@@ -67,6 +68,10 @@ impl Turn {
 pub(crate) struct Datagrams {
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Box<dyn Transmit>,
+    /// Makes runs of datagrams that come one by one.
+    pub(crate) joiner: Joiner,
+    /// Lets datagrams that come as a run cross as one. Tests compare it with one by one.
+    pub(crate) takes_runs: bool,
 }
 
 /// Hands datagrams to the system.

@@ -53,12 +53,9 @@ impl Asked {
 impl UdpRelay {
     /// Takes in what clients sent, each datagram with its target in front.
     pub(super) fn take_asked(&mut self, index: usize, at: ReadAt, turn: &mut Turn) {
-        let (datagrams, mut turn) = IntakeTurn::beside_datagrams(turn, at.now);
-        for received in datagrams.inbox.received() {
-            let Some(listener) = self.listeners.get_mut(index) else { break };
-            if self.draining.is_none() || !listener.shared {
-                self.lanes[Direction::Up.index()].missed(&mut listener.missed, received.missed);
-            }
+        let (inbox, mut turn) = IntakeTurn::beside_inbox(turn, at.now);
+        for received in inbox.received() {
+            self.count_told(index, received);
             if let Some(address) = received.from {
                 self.take_from(address, index, at, received, &mut turn);
             }
@@ -215,7 +212,7 @@ impl UdpRelay {
     pub(super) fn serve_waiting(&mut self, name: &str, turn: &mut Turn) {
         let waiting = self.asked.as_mut().map(|asked| asked.waiting.take(name));
         let now = turn.now;
-        let (_, mut turn) = IntakeTurn::beside_datagrams(turn, now);
+        let (_, mut turn) = IntakeTurn::beside_inbox(turn, now);
         for datagram in waiting.into_iter().flatten() {
             let WaitingDatagram { client, hops, .. } = &datagram;
             let loss = match self.flow_asked(client, *hops, &mut turn) {
@@ -235,7 +232,7 @@ impl UdpRelay {
     pub(super) fn give_up_late(&mut self, turn: &mut Turn) {
         let late = self.asked.as_mut().map(|asked| asked.waiting.take_late(turn.now));
         let now = turn.now;
-        let (_, mut turn) = IntakeTurn::beside_datagrams(turn, now);
+        let (_, mut turn) = IntakeTurn::beside_inbox(turn, now);
         for datagram in late.into_iter().flatten() {
             self.refuse_late(&datagram, Loss::NoUpstream, &mut turn);
         }
@@ -245,7 +242,7 @@ impl UdpRelay {
     pub(super) fn give_up_waiting(&mut self, turn: &mut Turn) {
         let all = self.asked.as_mut().map(|asked| asked.waiting.take_all());
         let now = turn.now;
-        let (_, mut turn) = IntakeTurn::beside_datagrams(turn, now);
+        let (_, mut turn) = IntakeTurn::beside_inbox(turn, now);
         for datagram in all.into_iter().flatten() {
             self.refuse_late(&datagram, Loss::NoUpstream, &mut turn);
         }

@@ -51,8 +51,8 @@ pub(crate) struct Flow {
     pub(crate) header: Vec<u8>,
     /// Packets in the links, copies not counted.
     pub(crate) inside: u32,
-    /// Set while the system takes runs of datagrams, per direction.
-    pub(crate) runs: [bool; 2],
+    /// The size up to which the system takes datagrams as runs, per direction.
+    pub(crate) segment_max: [u16; 2],
     /// The kernel's drop count of the socket when last told.
     pub(crate) missed: u32,
     /// Set once its client needs no further proof that it is there.
@@ -201,7 +201,7 @@ impl Flows {
             rebinds: 0,
             header,
             inside: 0,
-            runs: [true; 2],
+            segment_max: [u16::MAX; 2],
             missed: 0,
             is_proved,
             again: false,

@@ -1,6 +1,7 @@
 //! The way in: from what a socket had to the link, with a flow for each client.
 
 use super::flows::{Flow, FlowClient};
+use super::joined::Joiner;
 use super::stray::{self, Stray};
 use super::{UdpPart, UdpRelay};
 use crate::account::Refused;
@@ -21,7 +22,7 @@ use jostle_common::transport::Transport;
 use jostle_engine::flow::FlowFacts;
 use jostle_engine::route::Destination;
 use jostle_sys::{
-    DatagramOptions, Received, is_out_of_descriptors, prepare_datagram_socket, set_hops,
+    DatagramOptions, Inbox, Received, is_out_of_descriptors, prepare_datagram_socket, set_hops,
 };
 use mio::Interest;
 use mio::net::UdpSocket;
@@ -67,23 +68,30 @@ pub(super) struct IntakeTurn<'a> {
     pub(super) sinks: &'a mut Sinks,
     pub(super) own: &'a OwnAddresses,
     pub(super) on_client: &'a mut Option<ClientHook>,
+    pub(super) joiner: &'a mut Joiner,
     pub(super) portable: bool,
     pub(super) now: Instant,
 }
 
 impl<'a> IntakeTurn<'a> {
     /// Takes a turn apart.
-    pub(super) const fn beside_datagrams(
-        turn: &'a mut Turn,
-        now: Instant,
-    ) -> (&'a Datagrams, Self) {
+    pub(super) const fn beside_inbox(turn: &'a mut Turn, now: Instant) -> (&'a Inbox, Self) {
         let Turn { datagrams, reactor, names, descriptors, sinks, own, on_client, asked, .. } =
             turn;
-        let portable = turn.options.portable;
-        (
-            datagrams,
-            Self { reactor, names, asked, descriptors, sinks, own, on_client, portable, now },
-        )
+        let (portable, Datagrams { inbox, joiner, .. }) = (turn.options.portable, datagrams);
+        let beside = Self {
+            reactor,
+            names,
+            asked,
+            descriptors,
+            sinks,
+            own,
+            on_client,
+            joiner,
+            portable,
+            now,
+        };
+        (inbox, beside)
     }
 }
 
@@ -92,10 +100,9 @@ impl UdpRelay {
     /// nothing that came after it began to drain.
     pub(super) fn take(&mut self, part: UdpPart, turn: &mut Turn) -> bool {
         let at = ReadAt { wall: Clock::wall(), now: turn.reactor.now() };
-        let late = |received: Received<'_>| {
-            self.draining.is_some_and(|since| at.arrival(received.stamp) > since)
-        };
-        let goes_on = !turn.datagrams.inbox.received().any(late);
+        let goes_on = self.draining.is_none_or(|since| {
+            !turn.datagrams.inbox.received().any(|received| at.arrival(received.stamp) > since)
+        });
         match part {
             UdpPart::Listener(index) if self.asked.is_some() => self.take_asked(index, at, turn),
             UdpPart::Listener(index) => self.take_from_clients(index, at, turn),
@@ -107,13 +114,11 @@ impl UdpRelay {
     }
 
     fn take_from_clients(&mut self, index: usize, at: ReadAt, turn: &mut Turn) {
-        let (datagrams, mut turn) = IntakeTurn::beside_datagrams(turn, at.now);
+        let (inbox, mut turn) = IntakeTurn::beside_inbox(turn, at.now);
         self.upstream.refresh(self.id, at.now, turn.names);
-        for received in datagrams.inbox.received() {
-            let Some(listener) = self.listeners.get_mut(index) else { return };
-            if self.draining.is_none() || !listener.shared {
-                self.lanes[Direction::Up.index()].missed(&mut listener.missed, received.missed);
-            }
+        let mut inbox = inbox.received().peekable();
+        while let Some(received) = inbox.next() {
+            self.count_told(index, received);
             let Some(address) = received.from else { continue };
             let client =
                 FlowClient { address, listener: index, asked: received.asked, target: None };
@@ -129,6 +134,11 @@ impl UdpRelay {
                 }
             };
             match flow {
+                Ok(flow) if self.joins(flow, Direction::Up, turn.sinks) => {
+                    let received = turn.joiner.join(received, &mut inbox);
+                    self.count_told(index, received);
+                    self.enter(flow, Direction::Up, at, received, turn.sinks);
+                }
                 Ok(flow) => {
                     self.hear(flow, at, received);
                     self.enter(flow, Direction::Up, at, received, turn.sinks);
@@ -141,6 +151,25 @@ impl UdpRelay {
                 }
             }
         }
+    }
+
+    /// Counts what the kernel says that it dropped at a listener.
+    pub(super) fn count_told(&mut self, index: usize, received: Received<'_>) {
+        if let Some(listener) = self.listeners.get_mut(index)
+            && (self.draining.is_none() || !listener.shared)
+        {
+            self.lanes[Direction::Up.index()].missed(&mut listener.missed, received.missed);
+        }
+    }
+
+    /// Returns true if nothing tells apart when the datagrams of a flow came that were read together:
+    /// no rule, nobody who is told of each, and no proof that its client is there.
+    fn joins(&self, flow: usize, direction: Direction, sinks: &Sinks) -> bool {
+        let is_proved = || self.flows.get(flow).is_some_and(|flow| flow.is_proved);
+        self.lanes[direction.index()].joins()
+            && sinks.are_none()
+            && self.rebinding.deadline().is_none()
+            && is_proved()
     }
 
     /// Begins the flow of a new client, and tells of it.
@@ -195,8 +224,12 @@ impl UdpRelay {
     }
 
     fn take_from_upstream(&mut self, index: usize, at: ReadAt, turn: &mut Turn) {
-        let Turn { datagrams, reactor, descriptors, sinks, own, .. } = turn;
-        for received in datagrams.inbox.received() {
+        let Turn { datagrams: Datagrams { inbox, joiner, .. }, reactor, descriptors, .. } = turn;
+        let (sinks, own) = (&mut turn.sinks, &turn.own);
+        let mut inbox = inbox.received().peekable();
+        while let Some(received) = inbox.next() {
+            let joins = self.joins(index, Direction::Down, sinks);
+            let received = if joins { joiner.join(received, &mut inbox) } else { received };
             let Some(flow) = self.flows.get_mut(index) else { return };
             self.lanes[Direction::Down.index()].missed(&mut flow.missed, received.missed);
             if let Some(loss) = self.foreign(index, received.from, own) {
@@ -293,7 +326,16 @@ impl UdpRelay {
         received: Received<'_>,
         sinks: &mut Sinks,
     ) {
-        self.enter_some(index, direction, at, received, received.datagrams(), sinks);
+        let flow = self.flows.get(index).expect("the caller just found it");
+        if direction == Direction::Down && !flow.is_proved {
+            // Some of them may be too many for a client that has shown no more.
+            return self.enter_some(index, direction, at, received, received.datagrams(), sinks);
+        }
+        let stamp = at.arrival(received.stamp);
+        let ordinal = self.begin_entering(index, direction, stamp, at.now);
+        let entered = self.lanes[direction.index()].enter(ordinal, stamp, received, sinks);
+        let packets = received.datagrams().len() as u64;
+        self.count_entered(index, direction, packets, received.bytes.len() as u64, entered);
     }
 
     /// Lets some of the datagrams that were read enter the link: ranges of their bytes.
@@ -306,8 +348,24 @@ impl UdpRelay {
         datagrams: impl ExactSizeIterator<Item = Range<usize>> + Clone,
         sinks: &mut Sinks,
     ) {
-        self.flows.touch(index, at.now);
         let stamp = at.arrival(received.stamp);
+        let ordinal = self.begin_entering(index, direction, stamp, at.now);
+        let packets = datagrams.len() as u64;
+        let bytes = datagrams.clone().map(|range| range.len() as u64).sum();
+        let lane = &mut self.lanes[direction.index()];
+        let entered = lane.enter_singly(ordinal, stamp, received, datagrams, sinks);
+        self.count_entered(index, direction, packets, bytes, entered);
+    }
+
+    /// Notes that something of a flow is about to enter a link. Returns its ordinal.
+    fn begin_entering(
+        &mut self,
+        index: usize,
+        direction: Direction,
+        stamp: Instant,
+        now: Instant,
+    ) -> u32 {
+        self.flows.touch(index, now);
         // The first packet starts the clock of both directions.
         let first = self.lanes[direction.index()].arrival(stamp);
         self.begin_time(first);
@@ -319,10 +377,19 @@ impl UdpRelay {
             }
             self.rebinding.open(flow.ordinal, first, facts);
         }
-        let lane = &mut self.lanes[direction.index()];
-        let packets = datagrams.len() as u64;
-        let bytes = datagrams.clone().map(|range| range.len() as u64).sum();
-        let entered = lane.enter(flow.ordinal, stamp, received, datagrams, sinks);
+        flow.ordinal
+    }
+
+    /// Counts datagrams that came for a link, and those of them that entered.
+    fn count_entered(
+        &mut self,
+        index: usize,
+        direction: Direction,
+        packets: u64,
+        bytes: u64,
+        entered: u32,
+    ) {
+        let flow = self.flows.get_mut(index).expect("the caller just found it");
         flow.inside += entered;
         flow.counts[direction.index()].came(packets, bytes, packets - u64::from(entered));
     }

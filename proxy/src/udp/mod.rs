@@ -7,8 +7,10 @@ mod counts;
 mod flow_orders;
 mod flows;
 mod intake;
+mod joined;
 mod listening;
 mod old;
+mod parts;
 mod proofs;
 mod rebind;
 mod release;
@@ -17,7 +19,7 @@ mod stray;
 mod waiting;
 
 use crate::descriptors::Descriptors;
-use crate::fate::Fate;
+use crate::fate::{Fate, Loss};
 use crate::flow::{FlowPage, FlowState};
 use crate::lane::Lane;
 use crate::listener::{Opened, allowed_at};
@@ -30,6 +32,7 @@ use alarms::UdpAlarms;
 use asked::Asked;
 use counts::UdpCounts;
 use flows::{Flow, Flows};
+pub(crate) use joined::Joiner;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
@@ -47,8 +50,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use stray::Stray;
 
-/// Full reads that a socket gets before the others have their turn.
-const READS_PER_TURN: usize = 4;
+/// The datagrams or runs of them that are read from a socket before the others have their turn.
+const SLOTS_PER_TURN: usize = 4 * SLOTS;
+
+/// The fewest that are asked for with one read: to ask for more costs a little each.
+const SLOTS_LEAST: usize = 4;
+
+/// As many bytes are read and sent at a time as stay in a processor's own cache.
+const BYTES_AT_A_TIME: usize = 256 << 10;
 
 /// The UDP half of a route.
 pub(crate) struct UdpRelay {
@@ -77,6 +86,9 @@ pub(crate) struct UdpRelay {
     runs: Vec<(usize, usize)>,
     /// The fates of the outputs in the current pass; kept for its memory.
     fates: Vec<Fate>,
+    /// The datagrams of these that had a fate of their own: the place of the output, and which one of
+    /// it. In their order.
+    exceptions: Vec<(usize, u32, Loss)>,
     counts: UdpCounts,
     /// The flows that were closed since who observes them was told.
     closed: Vec<u32>,
@@ -84,6 +96,8 @@ pub(crate) struct UdpRelay {
     draining: Option<Instant>,
     /// Set when it keeps to what every system has.
     portable: bool,
+    /// The number that is asked for with the next read.
+    slots: usize,
 }
 
 /// A socket of the relay.
@@ -139,7 +153,8 @@ impl UdpRelay {
         let portable = turn.options.portable;
         let lanes = Direction::BOTH.map(|direction| {
             let timeline = if rules_on { route.profile.timeline(direction) } else { &none };
-            let mut lane = Lane::new(route, timeline, seed, direction, memory);
+            let takes_runs = turn.datagrams.takes_runs;
+            let mut lane = Lane::new(route, timeline, seed, direction, memory, takes_runs);
             if !tells_missed(portable) {
                 lane.account.missed_is_unknown();
             }
@@ -167,10 +182,12 @@ impl UdpRelay {
             staged: Vec::new(),
             runs: Vec::new(),
             fates: Vec::new(),
+            exceptions: Vec::new(),
             counts: UdpCounts::default(),
             closed: Vec::new(),
             draining: None,
             portable,
+            slots: SLOTS_LEAST,
         })
     }
 
@@ -221,7 +238,7 @@ impl UdpRelay {
     /// Sends what may go before more is read, if there is much of it, or if flows are to make room
     /// for others: those with a packet inside cannot.
     fn let_go(&mut self, turn: &mut Turn) {
-        if turn.descriptors.is_short_of_flows() || self.lanes.iter().any(Lane::has_many_outputs) {
+        if turn.descriptors.is_short_of_flows() || self.lanes.iter().any(Lane::wants_out) {
             self.send(turn);
         }
     }
@@ -341,6 +358,14 @@ impl UdpRelay {
     }
 }
 
+/// Returns how many datagrams or runs to ask for with the next read, behind one that asked for so many
+/// and got `count` of together so many bytes.
+fn slots_next(asked: usize, count: usize, bytes: usize) -> usize {
+    let most = BYTES_AT_A_TIME / (bytes / count.max(1)).max(1);
+    let wanted = if count < asked { 2 * count } else { SLOTS };
+    wanted.min(most).clamp(SLOTS_LEAST, SLOTS)
+}
+
 impl Relay for UdpRelay {
     fn note(&mut self, socket: SocketKey, _: Readiness, turn: &mut Turn) {
         if self.draining.is_none() {
@@ -352,7 +377,8 @@ impl Relay for UdpRelay {
     fn serve(&mut self, socket: SocketKey, turn: &mut Turn) {
         let part = UdpPart::of(socket);
         self.end_associations(turn);
-        for _ in 0..READS_PER_TURN {
+        let mut left = SLOTS_PER_TURN;
+        while left > 0 {
             let (socket, again) = match part {
                 UdpPart::Listener(index) => match self.listeners.get_mut(index) {
                     Some(listener) => (&listener.socket, &mut listener.again),
@@ -385,23 +411,30 @@ impl Relay for UdpRelay {
                 },
             };
             *again = false;
-            match turn.datagrams.inbox.receive(socket, SLOTS) {
+            let asked = self.slots.min(left);
+            match turn.datagrams.inbox.receive(socket, asked) {
                 Ok(count) => {
+                    let bytes = turn.datagrams.inbox.received().map(|one| one.bytes.len()).sum();
+                    self.slots = slots_next(asked, count, bytes);
+                    left -= count;
                     let goes_on = self.take(part, turn);
                     self.let_go(turn);
-                    if !goes_on || count < SLOTS {
+                    if !goes_on || count < asked {
                         return;
                     }
                 }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return,
-                    io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::ConnectionRefused => self.note_refusals(1, turn),
-                    _ => {
-                        log::debug!("route {}: receiving: {error}", self.route.name);
-                        self.counts.receive_failed += 1;
+                Err(error) => {
+                    left = left.saturating_sub(SLOTS);
+                    match error.kind() {
+                        io::ErrorKind::WouldBlock => return,
+                        io::ErrorKind::Interrupted => {}
+                        io::ErrorKind::ConnectionRefused => self.note_refusals(1, turn),
+                        _ => {
+                            log::debug!("route {}: receiving: {error}", self.route.name);
+                            self.counts.receive_failed += 1;
+                        }
                     }
-                },
+                }
             }
         }
         self.ask_again(part, &mut turn.reactor);

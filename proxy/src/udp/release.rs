@@ -7,6 +7,7 @@ use crate::lane::Lane;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
+use jostle_engine::packet::Packet;
 use jostle_engine::stage::Output;
 
 /// The outputs for which memory is kept from one pass to the next: many routes have had a burst, and
@@ -16,7 +17,7 @@ const OUTPUTS_KEPT: usize = 1024;
 impl UdpRelay {
     /// Sends what a link has let go, in its order, and then writes each one's fate down.
     pub(super) fn flush(&mut self, direction: Direction, turn: &mut Turn) {
-        let mut outputs = std::mem::take(&mut self.lanes[direction.index()].outputs);
+        let mut outputs = self.lanes[direction.index()].take_outputs();
         if !outputs.is_empty() {
             let mut rest = outputs.as_slice();
             while let Some((before, behind)) = self.split_at_rebinding(direction, rest) {
@@ -28,8 +29,9 @@ impl UdpRelay {
             outputs.clear();
             outputs.shrink_to(OUTPUTS_KEPT);
             self.fates.shrink_to(OUTPUTS_KEPT);
+            self.exceptions.shrink_to(OUTPUTS_KEPT);
         }
-        self.lanes[direction.index()].outputs = outputs;
+        self.lanes[direction.index()].give_back(outputs);
     }
 
     /// Parts what leaves before the next change of a flow's socket from what leaves behind it, if
@@ -54,17 +56,28 @@ impl UdpRelay {
         self.send_staged(direction, outputs, turn);
         let released = turn.reactor.now();
         let Lane { link, account, .. } = &mut self.lanes[direction.index()];
-        for (output, &fate) in outputs.iter().zip(&self.fates) {
-            let packet = output.packet();
+        let mut exceptions = self.exceptions.drain(..).peekable();
+        let mut settle = |packet: &Packet, fate: Fate| {
             if fate == Fate::Delivered {
                 account.written(packet.size() as usize);
             }
             account.settle(link, packet, fate, released, &mut turn.sinks);
+        };
+        for (place, (output, &fate)) in outputs.iter().zip(&self.fates).enumerate() {
+            let packet = output.packet();
+            if exceptions.peek().is_none_or(|(next, ..)| *next != place) {
+                settle(packet, fate);
+                continue;
+            }
+            for (nth, single) in (0..).zip(packet.singles()) {
+                let exception = exceptions.next_if(|(of, which, _)| (*of, *which) == (place, nth));
+                settle(&single, exception.map_or(fate, |(.., loss)| Fate::Discarded(loss)));
+            }
         }
         self.fates.clear();
     }
 
-    /// Notes which datagrams are to be sent, as runs of one flow after the other, and the fates as they
+    /// Notes which outputs are to be sent, those of one flow after the other, and the fates as they
     /// are if nothing happens on the way out.
     fn stage(&mut self, direction: Direction, outputs: &[Output], now: Instant) {
         self.fates.clear();
@@ -87,14 +100,15 @@ impl UdpRelay {
             }
             let flow = self.flows.get_mut(index).expect("the table of ordinals is exact");
             if packet.copy() == 0 {
-                flow.inside -= 1;
+                flow.inside -= packet.count();
             }
             if fate != Fate::Delivered {
-                flow.counts[direction.index()].discarded += 1;
+                flow.counts[direction.index()].discarded += u64::from(packet.count());
                 self.fates.push(fate);
                 continue;
             }
             if direction == Direction::Down && !flow.is_proved {
+                debug_assert!(!packet.is_run(), "one by one, until its client has proved itself");
                 let receiver = flow.client.address;
                 if !self.proofs.may_send(receiver.ip(), packet.size().into(), now) {
                     flow.counts[direction.index()].discarded += 1;
@@ -133,17 +147,18 @@ impl UdpRelay {
                     Way { socket, to, source, header: &flow.header }
                 }
             };
-            let runs = &mut flow.runs[direction.index()];
-            let fates = &mut self.fates;
+            let segment_max = &mut flow.segment_max[direction.index()];
+            let exceptions = &mut self.exceptions;
             let mut failed = 0;
-            let lost = |place: usize, loss| {
-                fates[place] = Fate::Discarded(loss);
+            let lost = |place: usize, nth: u32, loss| {
+                exceptions.push((place, nth, loss));
                 failed += 1;
             };
             let places = &self.staged[start..end];
-            refused += send(&*turn.datagrams.outbox, way, outputs, places, runs, lost);
+            refused += send(&*turn.datagrams.outbox, way, outputs, places, segment_max, lost);
+            let sent: u64 = places.iter().map(|&at| u64::from(outputs[at].packet().count())).sum();
             let counts = &mut flow.counts[direction.index()];
-            counts.delivered += places.len() as u64 - failed;
+            counts.delivered += sent - failed;
             counts.discarded += failed;
             start = end;
         }

@@ -1,20 +1,18 @@
 //! Sending the datagrams of one flow, as few system calls as possible.
 
+use super::parts::{Bounds, PARTS_MAX, Part, Place, cut, messages, payload};
 use crate::fate::Loss;
 use crate::turn::Transmit;
 use jostle_common::ecn::Ecn;
-use jostle_engine::packet::Body;
 use jostle_engine::stage::Output;
-use jostle_sys::{MESSAGES, Message};
+use jostle_sys::{MESSAGES, Message, refuses_run};
 use mio::net::UdpSocket;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
-/// The most datagrams in a run: UDP_MAX_SEGMENTS was 64 until Linux 6.9.
-const RUN_MAX: usize = 64;
-
-/// The most bytes in a run: what fits an IPv4 datagram.
-const RUN_BYTES_MAX: usize = 65_507;
+/// The most pieces of one call: the first datagram of a run is a piece of its own.
+const PIECES_MAX: usize = PARTS_MAX + MESSAGES;
 
 /// A destination and the socket that reaches it.
 #[derive(Clone, Copy, Debug)]
@@ -35,191 +33,155 @@ impl Way<'_> {
     }
 }
 
-/// Sends the datagrams `staged` in their order; each is the place of one among `outputs`. `lost` is
-/// told of each that the system did not take. `runs` says whether to try runs of equal size as one
-/// message, and is cleared if the system refuses. Returns how many sends reported that an earlier
-/// datagram had been refused.
+/// Sends the datagrams `staged` in their order; each is the place of an output among `outputs`. `lost`
+/// is told of each that the system did not take: the place of its output, and which one of it.
+/// `segment_max` is the size up to which the system takes runs as one message; where it refuses one,
+/// that is lowered. Returns how many sends reported that an earlier datagram had been refused.
 pub(crate) fn send(
     outbox: &dyn Transmit,
     way: Way<'_>,
     outputs: &[Output],
     staged: &[usize],
-    runs: &mut bool,
-    mut lost: impl FnMut(usize, Loss),
+    segment_max: &mut u16,
+    mut lost: impl FnMut(usize, u32, Loss),
 ) -> u64 {
     let mut refused = 0;
-    let mut rest = staged;
+    let mut at = Place::default();
+    let mut singly_until = at;
     // A refusal is repeated once per datagram: the report was about an earlier one.
     let mut repeated = false;
-    let mut framed = Vec::new();
-    while !rest.is_empty() {
-        let batch = &rest[..rest.len().min(RUN_MAX)];
-        let mut pieces = [IoSlice::new(&[]); RUN_MAX];
-        let mut ecn = [Ecn::NotEct; RUN_MAX];
-        frame(way.header, outputs, batch, &mut framed);
+    let (mut parts, mut framed) = (Vec::new(), Vec::new());
+    while at.staged < staged.len() {
+        let segment_most = if outbox.takes_runs() { usize::from(*segment_max) } else { 0 };
+        let header = way.header.len();
+        let bounds = Bounds { segment_max: segment_most, singly_until, header };
+        let behind = cut(outputs, staged, at, bounds, &mut parts);
+        frame(way.header, outputs, staged, &parts, &mut framed);
+        let bytes = |part: &Part| &payload(&outputs[staged[part.place.staged]])[part.range.clone()];
         let mut unsliced = framed.as_slice();
-        for ((piece, ecn), &place) in pieces.iter_mut().zip(&mut ecn).zip(batch) {
-            let payload = payload(&outputs[place]);
-            let bytes = match way.header {
-                [] => payload,
-                header => unsliced.split_off(..header.len() + payload.len()).unwrap_or_default(),
-            };
-            *piece = IoSlice::new(bytes);
-            *ecn = outputs[place].packet().ecn;
-        }
-        let (pieces, ecn) = (&pieces[..batch.len()], &ecn[..batch.len()]);
+        let bytes = parts.iter().map(|part| match header {
+            0 => bytes(part),
+            _ => unsliced.split_off(..part.wire_bytes(header)).unwrap_or_default(),
+        });
+        let ranges = messages(&parts, header);
+        let mut pieces = [IoSlice::new(&[]); PIECES_MAX];
+        let ends = slice(&parts, bytes, ranges.clone(), header, &mut pieces);
         let mut messages = [way.message(); MESSAGES];
-        let count = split(pieces, ecn, *runs && outbox.takes_runs(), &mut messages);
-        let messages = &messages[..count];
-        let done = match outbox.send(way.socket, messages) {
+        let (mut count, mut start) = (0, 0);
+        for ((message, range), end) in messages.iter_mut().zip(ranges.clone()).zip(ends) {
+            message.pieces = &pieces[start..end];
+            message.ecn = parts[range.start].ecn;
+            (count, start) = (count + 1, end);
+        }
+        let behind = |messages: usize| {
+            let next = ranges.clone().nth(messages.saturating_sub(1)).map(|range| range.end);
+            next.and_then(|next| parts.get(next)).map_or(behind, |part| part.place)
+        };
+        match outbox.send(way.socket, &messages[..count]) {
+            Ok(0) => {}
             Ok(done) => {
                 repeated = false;
-                datagrams(&messages[..done])
+                at = behind(done);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                rest.iter().for_each(|&place| lost(place, Loss::NoBuffer));
+                for (place, nth) in rest(outputs, staged, at) {
+                    lost(place, nth, Loss::NoBuffer);
+                }
                 return refused;
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && !repeated => {
                 refused += 1;
                 repeated = true;
-                0
             }
             // Perhaps it is the run that the system does not take: each datagram says for itself.
-            Err(_) if messages[0].pieces.len() > 1 => {
-                *runs = false;
-                0
+            Err(error) if messages[0].pieces.len() > 1 => {
+                if let Some(most) = refuses_run(&error, parts[0].segment) {
+                    *segment_max = most.min(*segment_max);
+                }
+                repeated = false;
+                singly_until = behind(1);
             }
             Err(error) => {
                 repeated = false;
-                if jostle_sys::is_too_big(&error) {
-                    lost(rest[0], Loss::TooBig);
-                } else {
-                    log::debug!("sending to {:?}: {error}", way.to);
-                    lost(rest[0], Loss::SendFailed);
-                }
-                1
+                let loss = match jostle_sys::is_too_big(&error) {
+                    true => Loss::TooBig,
+                    false => {
+                        log::debug!("sending to {:?}: {error}", way.to);
+                        Loss::SendFailed
+                    }
+                };
+                lost(staged[at.staged], at.nth, loss);
+                at = behind(1);
             }
-        };
-        rest = &rest[done..];
+        }
     }
     refused
 }
 
+/// Writes the pieces of messages, each of which is a range of parts. Returns where those of each end,
+/// as far as there are messages.
+fn slice<'a>(
+    parts: &[Part],
+    mut bytes: impl Iterator<Item = &'a [u8]>,
+    messages: impl Iterator<Item = Range<usize>>,
+    header: usize,
+    pieces: &mut [IoSlice<'a>; PIECES_MAX],
+) -> [usize; MESSAGES] {
+    let (mut ends, mut used) = ([0; MESSAGES], 0);
+    for (range, end) in messages.zip(&mut ends) {
+        for nth in range.clone() {
+            let bytes = bytes.next().unwrap_or_default();
+            // The first piece says how long each datagram is.
+            let first = match nth == range.start && parts[nth].count > 1 {
+                true => parts[nth].segment + header,
+                false => 0,
+            };
+            let (first, others) = bytes.split_at(first);
+            if !first.is_empty() {
+                pieces[used] = IoSlice::new(first);
+                used += 1;
+            }
+            pieces[used] = IoSlice::new(others);
+            used += 1;
+        }
+        *end = used;
+    }
+    ends
+}
+
 /// Fills `framed` with a header in front of each datagram, unless there is none.
-fn frame(header: &[u8], outputs: &[Output], batch: &[usize], framed: &mut Vec<u8>) {
+fn frame(
+    header: &[u8],
+    outputs: &[Output],
+    staged: &[usize],
+    parts: &[Part],
+    framed: &mut Vec<u8>,
+) {
     framed.clear();
     if header.is_empty() {
         return;
     }
-    for &place in batch {
-        framed.extend_from_slice(header);
-        framed.extend_from_slice(payload(&outputs[place]));
-    }
-}
-
-/// Returns the bytes of a datagram.
-fn payload(output: &Output) -> &[u8] {
-    match output.packet().body() {
-        Body::Data(bytes) => bytes,
-        Body::Segment(_) | Body::Cross(_) | Body::End | Body::Reset => &[],
-    }
-}
-
-fn datagrams(messages: &[Message<'_>]) -> usize {
-    messages.iter().map(|message| message.pieces.len()).sum()
-}
-
-/// Cuts pieces into messages: runs of equal size, of which the last may be shorter, or single ones.
-/// A run has one IP header until it is cut into datagrams, so all of it says the same of congestion.
-/// Returns how many messages were made.
-fn split<'a>(
-    pieces: &'a [IoSlice<'a>],
-    ecn: &[Ecn],
-    runs: bool,
-    messages: &mut [Message<'a>; MESSAGES],
-) -> usize {
-    let mut start = 0;
-    let mut count = 0;
-    while start < pieces.len() && count < MESSAGES {
-        let (rest, ecn) = (&pieces[start..], &ecn[start..]);
-        let length = if runs { run_length(rest, ecn) } else { 1 };
-        messages[count].pieces = &rest[..length];
-        messages[count].ecn = ecn[0];
-        count += 1;
-        start += length;
-    }
-    count
-}
-
-fn run_length(pieces: &[IoSlice<'_>], ecn: &[Ecn]) -> usize {
-    let size = pieces[0].len();
-    // An empty datagram cannot be part of a run.
-    if size == 0 {
-        return 1;
-    }
-    let mut length = 1;
-    for (piece, &said) in pieces[1..].iter().zip(&ecn[1..]) {
-        let bytes = size * length + piece.len();
-        let fits = bytes <= RUN_BYTES_MAX && length < RUN_MAX;
-        if piece.is_empty() || piece.len() > size || said != ecn[0] || !fits {
-            break;
+    for part in parts {
+        let payload = &payload(&outputs[staged[part.place.staged]])[part.range.clone()];
+        if payload.is_empty() {
+            framed.extend_from_slice(header);
         }
-        length += 1;
-        if piece.len() < size {
-            break;
+        for datagram in payload.chunks(part.segment.max(1)) {
+            framed.extend_from_slice(header);
+            framed.extend_from_slice(datagram);
         }
     }
-    length
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn runs(sizes: &[usize]) -> Vec<usize> {
-        let same = sizes.iter().map(|&size| (size, Ecn::NotEct)).collect::<Vec<_>>();
-        runs_of(&same).into_iter().map(|(length, _)| length).collect()
-    }
-
-    fn runs_of(datagrams: &[(usize, Ecn)]) -> Vec<(usize, Ecn)> {
-        let payloads: Vec<Vec<u8>> = datagrams.iter().map(|&(size, _)| vec![0; size]).collect();
-        let pieces: Vec<IoSlice<'_>> =
-            payloads.iter().map(|payload| IoSlice::new(payload)).collect();
-        let ecn: Vec<Ecn> = datagrams.iter().map(|&(_, ecn)| ecn).collect();
-        let none = Message { pieces: &[], to: None, source: None, ecn: Ecn::NotEct };
-        let mut messages = [none; MESSAGES];
-        let count = split(&pieces, &ecn, true, &mut messages);
-        messages[..count].iter().map(|message| (message.pieces.len(), message.ecn)).collect()
-    }
-
-    #[test]
-    fn a_run_says_one_thing_of_congestion() {
-        let said = |said: &[Ecn]| runs_of(&said.iter().map(|&ecn| (100, ecn)).collect::<Vec<_>>());
-        let (none, ect, ce) = (Ecn::NotEct, Ecn::Ect0, Ecn::Ce);
-        assert_eq!(said(&[ect, ect, ect]), [(3, ect)]);
-        assert_eq!(said(&[ect, ce, ce, ect, none]), [(1, ect), (2, ce), (1, ect), (1, none)]);
-        let short = runs_of(&[(100, ect), (40, ect), (40, ce), (40, ce)]);
-        assert_eq!(short, [(2, ect), (2, ce)]);
-    }
-
-    #[test]
-    fn equal_sizes_make_a_run_that_a_shorter_one_ends() {
-        assert_eq!(runs(&[100, 100, 100]), [3]);
-        assert_eq!(runs(&[100, 100, 40, 40]), [3, 1]);
-        assert_eq!(runs(&[100, 200, 200, 1, 200]), [1, 3, 1]);
-    }
-
-    #[test]
-    fn an_empty_datagram_is_on_its_own() {
-        assert_eq!(runs(&[100, 0, 100]), [1, 1, 1]);
-        assert_eq!(runs(&[0, 0]), [1, 1]);
-    }
-
-    #[test]
-    fn a_run_fits_an_ip_datagram() {
-        assert_eq!(runs(&[30_000; 5]), [2, 2, 1]);
-        assert_eq!(runs(&[1; 64]), [64]);
-    }
+/// Returns the datagrams from `at` on: the place of the output of each, and which one of it.
+fn rest<'a>(
+    outputs: &'a [Output],
+    staged: &'a [usize],
+    at: Place,
+) -> impl Iterator<Item = (usize, u32)> + 'a {
+    staged[at.staged..].iter().enumerate().flat_map(move |(index, place)| {
+        let first = if index == 0 { at.nth } else { 0 };
+        (first..outputs[*place].packet().count()).map(move |nth| (*place, nth))
+    })
 }

@@ -41,6 +41,7 @@ impl WaitingDatagram {
             ecn,
             stamp: None,
             missed: None,
+            buffer: None,
         };
         (ReadAt::unstamped(now), received)
     }

@@ -15,10 +15,11 @@ mod timer;
 #[cfg(target_os = "linux")]
 mod linux;
 
-pub use datagram::{MESSAGES, Message, Received, SLOTS};
+pub use datagram::{MESSAGES, Message, Received, SLOTS, SlotBuffer};
 pub use inbox::Inbox;
 pub use limits::{
     is_out_of_descriptors, is_readable, is_too_big, open_descriptors, raise_descriptor_limit,
+    refuses_run,
 };
 pub use outbox::Outbox;
 pub use stream::{ask_for_segments, fix_receive_buffer, hops_of_client, note_hops};

@@ -39,6 +39,20 @@ pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
+/// Returns the size up to which datagrams are still worth sending as runs if one of datagrams of
+/// `segment` bytes failed so; `None` if the error is not about the run.
+pub fn refuses_run(error: &io::Error, segment: usize) -> Option<u16> {
+    match error.raw_os_error() {
+        // It is too large for the path (Linux: udp_send_skb in net/ipv4/udp.c).
+        Some(libc::EMSGSIZE | libc::EINVAL) => {
+            Some(u16::try_from(segment.saturating_sub(1)).unwrap_or(u16::MAX))
+        }
+        // No checksums are made on the way there, or the option is not known at all.
+        Some(libc::EIO | libc::EOPNOTSUPP | libc::ENOPROTOOPT) => Some(0),
+        _ => None,
+    }
+}
+
 /// Returns true if an error says that a datagram is longer than its socket can send.
 pub fn is_too_big(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EMSGSIZE)

@@ -180,6 +180,12 @@ pub(super) fn datagrams_missed(socket: &UdpSocket) -> Option<u32> {
     (result == 0 && length as usize == size_of_val(&list)).then_some(list[DROPS])
 }
 
+/// Returns a header that says nothing.
+const fn no_message() -> libc::mmsghdr {
+    // SAFETY: a plain C struct of integers and pointers, for which zero is a value.
+    unsafe { mem::zeroed() }
+}
+
 /// Reads one datagram, or one run of datagrams, into each slot, as many as there are notes for.
 pub(super) fn receive<'a>(
     socket: &UdpSocket,
@@ -187,17 +193,16 @@ pub(super) fn receive<'a>(
     beside: &mut Beside,
     notes: &mut [Note],
 ) -> io::Result<usize> {
-    // SAFETY: both are plain C structs of integers and pointers, for which zero is a value.
-    let mut vectors: [libc::iovec; SLOTS] = unsafe { mem::zeroed() };
-    // SAFETY: as above.
-    let mut headers: [libc::mmsghdr; SLOTS] = unsafe { mem::zeroed() };
+    // Few slots are wanted of most reads: only theirs are written.
+    let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; SLOTS];
+    let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; SLOTS];
     let mut count = 0;
     for (index, slot) in slots.take(notes.len().min(SLOTS)).enumerate() {
-        vectors[index] = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
-        let header = &mut headers[index].msg_hdr;
+        let vector = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
+        let header = &mut headers[index].write(no_message()).msg_hdr;
         header.msg_name = ptr::from_mut(&mut beside.names[index]).cast();
         header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-        header.msg_iov = &raw mut vectors[index];
+        header.msg_iov = ptr::from_mut(vectors[index].write(vector));
         header.msg_iovlen = 1;
         header.msg_control = beside.controls[index].as_mut_ptr().cast();
         header.msg_controllen = size_of::<ControlIn>() as _;
@@ -209,7 +214,7 @@ pub(super) fn receive<'a>(
     let read = unsafe {
         libc::recvmmsg(
             socket.as_raw_fd(),
-            headers.as_mut_ptr(),
+            headers.as_mut_ptr().cast(),
             count,
             libc::MSG_DONTWAIT as _,
             ptr::null_mut(),
@@ -217,6 +222,8 @@ pub(super) fn receive<'a>(
     };
     let read = usize::try_from(read).map_err(|_| io::Error::last_os_error())?;
     for ((header, note), name) in headers[..read].iter().zip(notes).zip(&beside.names) {
+        // SAFETY: the first `count` were written above, and no more were read.
+        let header = unsafe { header.assume_init_ref() };
         *note = Note { len: header.msg_len as usize, ..Note::default() };
         read_control(&header.msg_hdr, note);
         note.from = address(name, header.msg_hdr.msg_namelen);
@@ -304,27 +311,33 @@ pub(super) fn send(socket: &UdpSocket, messages: &[Message<'_>]) -> io::Result<u
     // Most messages need neither, and to clear all of them would be 8 KiB for each call.
     let mut addresses = [const { MaybeUninit::<SockAddr>::uninit() }; MESSAGES];
     let mut controls = [const { MaybeUninit::<ControlOut>::uninit() }; MESSAGES];
-    // SAFETY: a plain C struct of integers and pointers, for which zero is a value.
-    let mut headers: [libc::mmsghdr; MESSAGES] = unsafe { mem::zeroed() };
+    let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; MESSAGES];
     let count = messages.len().min(MESSAGES);
-    for (index, message) in messages[..count].iter().enumerate() {
-        let header = &mut headers[index].msg_hdr;
+    let mut last: Option<(SocketAddr, &SockAddr)> = None;
+    let rooms = headers.iter_mut().zip(&mut addresses).zip(&mut controls);
+    for (message, ((header, address), control)) in messages[..count].iter().zip(rooms) {
+        let header = &mut header.write(no_message()).msg_hdr;
         if let Some(to) = message.to {
-            let address = addresses[index].write(to.into());
+            // Those of one call mostly go to one receiver.
+            let address = match last.filter(|(known, _)| *known == to) {
+                Some((_, address)) => address,
+                None => address.write(to.into()),
+            };
+            last = Some((to, address));
             header.msg_name = address.as_ptr().cast_mut().cast();
             header.msg_namelen = address.len();
         }
         // An IoSlice is an iovec by its documentation; sending does not write through it.
         header.msg_iov = message.pieces.as_ptr().cast_mut().cast();
         header.msg_iovlen = message.pieces.len() as _;
-        write_control(header, &mut controls[index], message);
+        write_control(header, control, message);
     }
-    // SAFETY: the first `count` headers point at addresses, pieces and controls that outlive the
+    // SAFETY: the first `count` headers were written, and point at addresses, pieces and controls that outlive the
     // call, with their true lengths.
     let sent = unsafe {
         libc::sendmmsg(
             socket.as_raw_fd(),
-            headers.as_mut_ptr(),
+            headers.as_mut_ptr().cast(),
             count as _,
             libc::MSG_DONTWAIT as _,
         )
