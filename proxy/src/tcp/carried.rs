@@ -28,7 +28,8 @@ const READS_PER_TURN: usize = 4;
 /// The most packets that they may amount to: a stream of short lines is thousands per read.
 const PACKETS_PER_TURN: u64 = 4096;
 
-/// The most that is taken out of the links before sockets are read again.
+/// The most events that are taken out of the links before sockets are read again; those of packets
+/// may be of runs, which together are as many as a read brings.
 const EVENTS_PER_TURN: usize = 1024;
 
 /// The bytes that have come out of the links at which they are written before more is taken out.
@@ -289,8 +290,11 @@ impl TcpRelay {
     pub(super) fn dispatch(&mut self, turn: &mut Turn) {
         // Bytes go out as they come, those of one receiver together; fates are kept until all sends
         // have returned, for their time.
-        let (mut counted, mut leaving) = (0, 0);
+        let (mut counted, mut leaving, mut packets) = (0, 0, 0);
         for _ in 0..EVENTS_PER_TURN {
+            if packets >= PACKETS_PER_TURN {
+                break;
+            }
             let carrier = self.carriage.carrier.as_mut();
             let Some(event) = carrier.and_then(|carrier| carrier.poll(turn.now)) else { break };
             let is_ordered = !matches!(
@@ -304,6 +308,7 @@ impl TcpRelay {
             match event {
                 Event::Packet(direction, output) => {
                     counted = self.count(direction, &output, counted);
+                    packets += u64::from(output.packet().count());
                     self.carriage.crossed.push((direction, Crossed::Out(output)));
                 }
                 Event::Arrived(direction, packet) => {
@@ -384,7 +389,7 @@ impl TcpRelay {
         }
     }
 
-    /// Counts a packet that left a link for its connection, which may be gone, and returns that
+    /// Counts a packet, or those of a run, that left a link for its connection, which may be gone, and returns that
     /// one's place: `guess` is where to look first, as those of one connection often come in a row.
     fn count(&mut self, direction: Direction, output: &Output, guess: usize) -> usize {
         let packet = output.packet();
@@ -394,7 +399,7 @@ impl TcpRelay {
         if !packet.is_mark() {
             let is_delivered = matches!(output, Output::Deliver(_));
             let counts = &mut self.connections.at(place).counts[direction.index()];
-            counts.left(packet.copy() > 0, is_delivered);
+            (0..packet.count()).for_each(|_| counts.left(packet.copy() > 0, is_delivered));
         }
         place
     }
