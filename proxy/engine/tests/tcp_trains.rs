@@ -7,11 +7,12 @@ use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
+use jostle_engine::carrier::Carrier;
 use jostle_engine::link::Link;
 use jostle_engine::memory::Memory;
 use jostle_engine::packet::{Body, Packet};
 use jostle_engine::profile::Profile;
-use jostle_engine::route::CongestionControl;
+use jostle_engine::route::{CongestionControl, TcpMode};
 use jostle_engine::stage::{Output, Reason};
 use jostle_engine::tcp::{Event, Model, Segment};
 use proptest::collection::vec;
@@ -383,4 +384,38 @@ fn a_window_on_a_quiet_path_is_a_few_events() {
         assert_eq!(singly.events, packets);
         assert!(packets > 10_000 && together.events < 500, "{} of {packets}", together.events);
     }
+}
+
+/// Returns the sizes of the pieces in which a megabyte comes out of a carrier with these rules.
+fn pieces(rules: &str) -> Vec<usize> {
+    let profile = Profile::from_json(&format!(r#"{{ "both": [ {rules} ] }}"#)).unwrap();
+    let mode = TcpMode::Model(CongestionControl::Cubic);
+    let mut carrier = Carrier::new(&profile, mode, 7, "trains", Memory::default());
+    let (mut now, mut unsent, mut pieces) = (Instant::START, 1 << 20, Vec::new());
+    carrier.open(now, 1);
+    while unsent > 0 || carrier.deadline().is_some() {
+        while let Some(event) = carrier.poll(now) {
+            if let Event::Data { id, direction, bytes } = event {
+                pieces.push(bytes.len());
+                carrier.consumed(now, id, direction, bytes.len());
+            }
+        }
+        let bytes = carrier.room(1, Direction::Up).min(unsent);
+        if bytes > 0 {
+            unsent -= bytes;
+            carrier.push(now, 1, Direction::Up, vec![7; bytes].into());
+        }
+        now = carrier.deadline().unwrap_or(now).max(now);
+    }
+    assert_eq!(pieces.iter().sum::<usize>(), 1 << 20);
+    pieces
+}
+
+#[test]
+fn rules_on_streams_look_at_the_bytes_of_each_segment() {
+    let delay = r#"{ "rule": "delay", "time": "10ms" }"#;
+    assert!(pieces(delay).len() < 50);
+    let stall = format!(r#"{delay}, {{ "rule": "stall", "after": "2MiB" }}"#);
+    let pieces = pieces(&stall);
+    assert!(pieces.len() >= (1 << 20) / 1448 && pieces.iter().all(|bytes| *bytes <= 1448));
 }

@@ -47,6 +47,8 @@ pub(super) struct Outlet<'a> {
     pub(super) events: &'a mut VecDeque<Event>,
     /// The streams of which bytes are in order that were not handed out.
     pub(super) ready: &'a mut Vec<(u32, Direction)>,
+    /// True if the bytes of each segment are handed out by themselves.
+    pub(super) hands_out_each: bool,
     /// The counter of the senders' samples of the round-trip time.
     pub(super) round_trips: &'a mut RoundTrips,
 }
@@ -382,7 +384,7 @@ impl Connection {
         half.receiver.handle(out.now, data, marked);
         let waiting = half.receiver.in_order() - half.stream.start();
         let is_complete = half.receiver.is_complete();
-        if waiting >= HAND_OUT || is_complete {
+        if out.hands_out_each || waiting >= HAND_OUT || is_complete {
             self.hand_out(out.id, direction, out.events);
         } else if waiting > 0 && !std::mem::replace(&mut half.is_ready, true) {
             out.ready.push((out.id, direction));

@@ -21,6 +21,9 @@
 //! | `transfer` | one transfer in virtual time |
 //! | `bulk` | one that never ends, for cross traffic |
 //!
+//! Segments that leave together are computed as a train (`segment`), which changes no time and no
+//! fate of any (`tests/tcp_trains.rs`).
+//!
 //! Left out, as it hardly changes these times: the kernel's timer wheel, its rules for quick
 //! acknowledgements, F-RTO, pacing. Left out, and to be known: acknowledgements do not ride on
 //! data of the other direction; Nagle's delay is not modelled (small pieces go at once); without

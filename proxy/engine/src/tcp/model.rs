@@ -75,6 +75,7 @@ macro_rules! outlet {
             joins: $model.joins,
             events: &mut $model.events,
             ready: &mut $model.ready,
+            hands_out_each: $model.hands_out_each,
             round_trips: &mut $model.round_trips,
         }
     };
@@ -289,9 +290,6 @@ impl Model {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
-            }
-            if self.hands_out_each && self.hand_out() {
-                continue;
             }
             let work = self.next_work();
             // Links and timers do all that is due at `clock` before anything enters at that time, and
