@@ -1,5 +1,6 @@
 //! The proxy: all routes of a process on one event loop, or spread over several.
 
+use crate::buffers::Buffers;
 use crate::client;
 use crate::control::Control;
 use crate::crew::Crew;
@@ -109,6 +110,7 @@ impl Proxy {
                 },
                 own,
                 scratch: vec![0; SCRATCH_BYTES],
+                buffers: Buffers::default(),
                 now: Instant::START,
                 options,
                 called: Vec::new(),
