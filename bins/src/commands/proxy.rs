@@ -13,6 +13,7 @@ mod panel;
 mod pcap;
 mod plan;
 mod ready;
+mod realtime;
 mod reload;
 mod report;
 mod status;
@@ -40,6 +41,7 @@ use jostle_study::profiles;
 use jostle_study::weather::ChosenWeather;
 use outputs::Outputs;
 use pcap::{Pcap, PcapArgs};
+use realtime::Timing;
 use reload::{Changer, Wishes};
 use serde_json::json;
 use status::Status;
@@ -188,6 +190,8 @@ pub struct ProxyArgs {
     panel: panel::PanelOptions,
     #[command(flatten)]
     access: Access,
+    #[command(flatten)]
+    timing: Timing,
     /// Use nothing that only Linux has
     #[arg(long, hide_short_help = true, help_heading = "The relays")]
     portable: bool,
@@ -222,7 +226,7 @@ impl ProxyArgs {
                 return Err(error);
             }
         };
-        let Started { proxy, registry, server, capture } = started;
+        let Started { mut proxy, registry, server, capture } = started;
         let has_file = plan.source.is_some();
         if has_file {
             registry.begin_with_file(&routes);
@@ -262,6 +266,7 @@ impl ProxyArgs {
         }
         // A command prints to the terminal as it likes.
         let status = (!wraps && !self.json).then(|| Status::start(&stopper, &registry, dials));
+        self.timing.take_precedence(&mut proxy, printer);
         let mut summary = proxy.run();
         let captured = capture.map(Capture::finish).unwrap_or_default();
         summary.capture_lost = captured.lost;
@@ -315,6 +320,7 @@ impl ProxyArgs {
         // Machines count; people want to see that anything comes at all.
         settings.on_client = if self.json { None } else { first::hook() };
         settings.portable = self.portable;
+        settings.spin = self.timing.spin.0;
         settings.connect_timeout = self.connect_timeout.0;
         settings.amplification = self.amplification.0;
         settings.memory = plan::memory(self.memory)?;

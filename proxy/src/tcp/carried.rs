@@ -242,9 +242,12 @@ impl TcpRelay {
                     };
                 }
             };
+            if !source.is_readable() {
+                source.run_dry();
+            }
             let bytes = turn.buffers.filled(buffer, count, &self.memory);
             self.accounts[direction.index()].read(count);
-            connection.counts[direction.index()].bytes += count as u64;
+            connection.came(direction, count);
             if turn.sinks.are_observers() && matches!(self.route.tcp, TcpMode::Model(_)) {
                 let (account, sinks) = (&self.accounts[0], &mut turn.sinks);
                 account.observe(id, turn.now, FlowEvent::Pushed(direction, &bytes), sinks);
@@ -396,8 +399,9 @@ impl TcpRelay {
         let Some(place) = place else { return guess };
         if !packet.is_mark() {
             let is_delivered = matches!(output, Output::Deliver(_));
-            let counts = &mut self.connections.at(place).counts[direction.index()];
-            (0..packet.count()).for_each(|_| counts.left(packet.copy() > 0, is_delivered));
+            let connection = self.connections.at(place);
+            let mut count = || connection.left(direction, packet.copy() > 0, is_delivered);
+            (0..packet.count()).for_each(|_| count());
         }
         place
     }

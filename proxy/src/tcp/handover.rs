@@ -62,7 +62,9 @@ impl TcpRelay {
                 for direction in Direction::BOTH {
                     // What waits at a receiver's socket comes before all that crosses the links.
                     let waiting = connection.target(direction).map_or(0, |end| end.pending_bytes());
-                    connection.straight[direction.index()] = waiting;
+                    if waiting > 0 {
+                        connection.beside_mut().straight[direction.index()] = waiting;
+                    }
                 }
                 self.observe(id, FlowEvent::Crosses(self.crossing(true)), turn);
                 let facts = self.connections.at(index).facts(&self.route.destination);
@@ -95,7 +97,7 @@ impl TcpRelay {
             }
             let connection = self.connections.at(index);
             connection.carried = false;
-            connection.straight = [0; 2];
+            connection.forget_straight();
             self.observe(id, FlowEvent::Crosses(Crossing::Straight), turn);
             let connection = self.connections.at(index);
             for direction in Direction::BOTH {
