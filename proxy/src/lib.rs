@@ -38,6 +38,7 @@
 mod account;
 mod alarm;
 mod associations;
+mod buffers;
 pub mod capture;
 mod client;
 mod control;

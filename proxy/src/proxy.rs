@@ -1,5 +1,6 @@
 //! The proxy: all routes of a process on one event loop, or spread over several.
 
+use crate::buffers::Buffers;
 use crate::client;
 use crate::control::Control;
 use crate::crew::Crew;
@@ -117,6 +118,7 @@ impl Proxy {
                 own,
                 pipes: Pipes::new(splices && !portable, limit / loops),
                 scratch: vec![0; SCRATCH_BYTES],
+                buffers: Buffers::default(),
                 now: Instant::START,
                 options,
                 called: Vec::new(),

@@ -1,5 +1,6 @@
 //! The resources that the relays of a loop share while they work.
 
+use crate::buffers::Buffers;
 use crate::client::{ClientHook, NewClient};
 use crate::descriptors::Descriptors;
 use crate::look_ups::LookUps;
@@ -38,6 +39,8 @@ pub(crate) struct Turn {
     pub(crate) pipes: Pipes,
     /// The buffer that streams are read into.
     pub(crate) scratch: Vec<u8>,
+    /// The buffers that streams are read into which cross links.
+    pub(crate) buffers: Buffers,
     /// The time at which this turn began. What a turn reads arrived before or during it.
     pub(crate) now: Instant,
     pub(crate) options: LoopOptions,

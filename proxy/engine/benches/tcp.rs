@@ -1,4 +1,5 @@
-//! What a modelled TCP transfer costs: 10 MB over drop + rate + delay.
+//! What a modelled TCP transfer costs: 10 MB over drop + rate + delay, which tells segments apart, and
+//! over a delay alone, which does not.
 //! `cargo bench -p jostle-engine --bench tcp`; the throughput is in segments with data, so its
 //! inverse is the time per segment, acknowledgements included.
 
@@ -20,6 +21,12 @@ fn rules(loss: &str) -> Timeline {
     Profile::from_json(&json).expect("the profile is valid").up
 }
 
+/// A path as fast as the sender: what leaves together stays together.
+fn delay() -> Timeline {
+    let json = r#"{ "up": [ { "rule": "delay", "time": "500us" } ] }"#;
+    Profile::from_json(json).expect("the profile is valid").up
+}
+
 fn links(timeline: &Timeline) -> [Link; 2] {
     Direction::BOTH
         .map(|direction| Link::new(LinkKey { seed: 1, route: "bench".into(), direction }, timeline))
@@ -31,8 +38,8 @@ fn run(links: [Link; 2]) -> Outcome {
 
 fn transfers(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("tcp");
-    for loss in ["0", "1%", "5%"] {
-        let rules = rules(loss);
+    let lossy = ["0", "1%", "5%"].map(|loss| (loss, rules(loss)));
+    for (loss, rules) in lossy.into_iter().chain([("delay alone", delay())]) {
         group.throughput(Throughput::Elements(run(links(&rules)).counters.segments));
         group.bench_function(BenchmarkId::new("transfer", loss), |bencher| {
             bencher.iter_batched(|| links(&rules), run, BatchSize::SmallInput);

@@ -9,11 +9,11 @@ use jostle_common::time::Instant;
 pub(crate) const CROSS_FLOWS: u32 = u32::MAX - 4095;
 
 /// One thing that travels: a UDP datagram, a piece of a TCP stream, a modelled TCP segment, or a
-/// mark in a stream; or a run of datagrams.
+/// mark in a stream; or a run of datagrams or segments.
 ///
 /// A run is packets of one flow that come together: they have consecutive numbers, and the same
 /// arrival, ECN and trace. Their payloads lie one behind the other, all of one length but the last,
-/// which may be shorter. A run is as good as its [single](Self::singles) packets: a link may take
+/// which may be shorter; those of segments stay at their sender. A run is as good as its [single](Self::singles) packets: a link may take
 /// it through whole or in parts, and what becomes of each packet is the same.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packet {
@@ -34,7 +34,8 @@ pub struct Packet {
     /// The ordinal of its flow or connection, from 1. No rule looks at it unless it counts per
     /// flow.
     pub flow: u32,
-    /// The bytes of each packet of a run but the last; 0 if it is a single packet.
+    /// The bytes of each packet of a run but the last, a segment's on the wire; 0 if it is a single
+    /// packet.
     pub(crate) segment: u16,
     /// What its IP header says of congestion: as it came, and from then on as rules marked it.
     pub ecn: Ecn,
@@ -103,6 +104,13 @@ impl Packet {
         let is_single = payloads.len() <= usize::from(segment);
         let segment = if is_single { 0 } else { segment };
         Self { segment, ..Self::new(flow, at, Body::Data(payloads)) }
+    }
+
+    /// Creates a segment of the TCP model, or a run of those of a train.
+    pub(crate) fn segments(flow: u32, at: Instant, segments: Box<Segment>) -> Self {
+        let segment = if segments.count() > 1 { segments.wire_size_of_each() as u16 } else { 0 };
+        let ecn = segments.ecn();
+        Self { segment, ecn, ..Self::new(flow, at, Body::Segment(segments)) }
     }
 
     /// Returns it with what its IP header says of congestion.
@@ -379,10 +387,13 @@ impl Body {
         }
     }
 
-    /// Takes the first `count` payloads of `segment` bytes out of it.
+    /// Takes the first `count` payloads of `segment` bytes, or as many segments, out of it.
     fn split_to(&mut self, count: u32, segment: usize) -> Self {
-        let Self::Data(payload) = self else { unreachable!("only payloads come in runs") };
-        Self::Data(payload.split_to(count as usize * segment))
+        match self {
+            Self::Data(payload) => Self::Data(payload.split_to(count as usize * segment)),
+            Self::Segment(train) => Self::Segment(Box::new(train.split_to(count))),
+            Self::Cross(_) | Self::End | Self::Reset => unreachable!("these come singly"),
+        }
     }
 }
 

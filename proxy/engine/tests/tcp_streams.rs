@@ -118,7 +118,8 @@ impl Ends {
                 }
                 Event::Packet(direction, output) => {
                     let (Output::Deliver(packet) | Output::Discard(packet, _)) = &output;
-                    self.fates[direction.index()] += u64::from(!packet.is_mark());
+                    let packets = if packet.is_mark() { 0 } else { packet.count() };
+                    self.fates[direction.index()] += u64::from(packets);
                 }
                 other => panic!("there is no rule on streams: {other:?}"),
             }

@@ -5,12 +5,13 @@ use super::TcpRelay;
 use super::connection::Progress;
 use super::connections::Connections;
 use super::end::{End, Found};
+use super::outgoing::Leaving;
 use crate::account::Account;
+use crate::buffers::BUFFER_BYTES;
 use crate::fate::Fate;
 use crate::observed::{Crossing, FlowEvent};
 use crate::sinks::Sinks;
-use crate::turn::{SCRATCH_BYTES, Turn};
-use bytes::Bytes;
+use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::carrier::Carrier;
@@ -23,20 +24,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Reads that a connection gets before the others have their turn.
-const READS_PER_TURN: usize = 4;
+const READS_PER_TURN: usize = 16;
 
 /// The most packets that they may amount to: a stream of short lines is thousands per read.
 const PACKETS_PER_TURN: u64 = 4096;
 
-/// The most that is taken out of the links before sockets are read again.
+/// The most events that are taken out of the links before sockets are read again; those of packets
+/// may be of runs, which together are as many as a read brings.
 const EVENTS_PER_TURN: usize = 1024;
 
 /// The bytes that have come out of the links at which they are written before more is taken out.
 const WRITTEN_AT_ONCE: usize = 256 << 10;
-
-/// Pieces that follow each other are written with one call up to so many bytes: a copy costs a tenth
-/// of a call for each segment.
-const GATHERED_MAX: usize = 64 << 10;
 
 /// Ends waiting for room that are looked at in a turn.
 const STARVED_PER_TURN: usize = 64;
@@ -50,7 +48,7 @@ const STARVED_RETRY: Duration = Duration::from_millis(10);
 /// They stay when the last rule goes: counters and draws go on where they were when another comes.
 #[derive(Debug, Default)]
 pub(super) struct Carriage {
-    carrier: Option<Carrier>,
+    pub(super) carrier: Option<Carrier>,
     /// Set while connections cross the links. When it is not, those still in them leave once
     /// nothing of them is under way.
     in_force: bool,
@@ -59,15 +57,12 @@ pub(super) struct Carriage {
     /// Ends that were not read for want of room.
     starved: VecDeque<(usize, u32, Direction)>,
     /// Bytes that have come out of the links in this pass and are not yet written.
-    leaving: Vec<Leaving>,
+    pub(super) leaving: Vec<Leaving>,
     /// Packets that entered or left the links in this pass and are not yet told of.
     crossed: Vec<(Direction, Crossed)>,
     /// Bytes that rules behind the links discarded in this pass.
     discards: Vec<(Direction, Packet)>,
 }
-
-/// Bytes on their way to the receiver of a direction of a connection.
-type Leaving = (u32, Direction, Bytes);
 
 /// A packet at one end of a link.
 #[derive(Debug)]
@@ -213,7 +208,7 @@ impl TcpRelay {
             }
             // No more is read than may be inside: the rest waits in the kernel, whose window then
             // holds the sender back.
-            let room = carrier.room(id, direction).min(SCRATCH_BYTES);
+            let room = carrier.room(id, direction).min(BUFFER_BYTES);
             if room == 0 {
                 if source.has_failed() {
                     // What its kernel still holds would never have been sent.
@@ -235,31 +230,35 @@ impl TcpRelay {
                 }
                 return;
             }
-            match source.read(&mut turn.scratch[..room]) {
-                Found::Bytes(count) => {
-                    if !source.is_readable() {
-                        source.run_dry();
-                    }
-                    self.accounts[direction.index()].read(count);
-                    connection.came(direction, count);
-                    let bytes = &turn.scratch[..count];
-                    if turn.sinks.are_observers() && matches!(self.route.tcp, TcpMode::Model(_)) {
-                        let (account, sinks) = (&self.accounts[0], &mut turn.sinks);
-                        account.observe(id, turn.now, FlowEvent::Pushed(direction, bytes), sinks);
-                    }
-                    let bytes = Bytes::copy_from_slice(bytes);
-                    // A name that it says is known before these bytes enter.
-                    if direction == Direction::Up && connection.hear(&bytes) {
-                        carrier.tell(turn.now, id, &connection.facts(&self.route.destination));
-                    }
-                    carrier.push(turn.now, id, direction, bytes);
-                    if entered(carrier) - before > PACKETS_PER_TURN {
-                        break;
-                    }
+            let mut buffer = turn.buffers.take();
+            let count = match source.read(&mut buffer[..room]) {
+                Found::Bytes(count) => count,
+                found => {
+                    turn.buffers.put_back(buffer);
+                    return match found {
+                        Found::End => carrier.finish(turn.now, id, direction),
+                        Found::Reset => self.take_reset(index, direction, turn),
+                        Found::Nothing | Found::Bytes(_) => source.run_dry(),
+                    };
                 }
-                Found::Nothing => return source.run_dry(),
-                Found::End => return carrier.finish(turn.now, id, direction),
-                Found::Reset => return self.take_reset(index, direction, turn),
+            };
+            if !source.is_readable() {
+                source.run_dry();
+            }
+            let bytes = turn.buffers.filled(buffer, count, &self.memory);
+            self.accounts[direction.index()].read(count);
+            connection.came(direction, count);
+            if turn.sinks.are_observers() && matches!(self.route.tcp, TcpMode::Model(_)) {
+                let (account, sinks) = (&self.accounts[0], &mut turn.sinks);
+                account.observe(id, turn.now, FlowEvent::Pushed(direction, &bytes), sinks);
+            }
+            // A name that it says is known before these bytes enter.
+            if direction == Direction::Up && connection.hear(&bytes) {
+                carrier.tell(turn.now, id, &connection.facts(&self.route.destination));
+            }
+            carrier.push(turn.now, id, direction, bytes);
+            if entered(carrier) - before > PACKETS_PER_TURN {
+                break;
             }
         }
         self.ask_again(index, direction, turn);
@@ -292,8 +291,11 @@ impl TcpRelay {
     pub(super) fn dispatch(&mut self, turn: &mut Turn) {
         // Bytes go out as they come, those of one receiver together; fates are kept until all sends
         // have returned, for their time.
-        let (mut counted, mut leaving) = (0, 0);
+        let (mut counted, mut leaving, mut packets) = (0, 0, 0);
         for _ in 0..EVENTS_PER_TURN {
+            if packets >= PACKETS_PER_TURN {
+                break;
+            }
             let carrier = self.carriage.carrier.as_mut();
             let Some(event) = carrier.and_then(|carrier| carrier.poll(turn.now)) else { break };
             let is_ordered = !matches!(
@@ -307,6 +309,7 @@ impl TcpRelay {
             match event {
                 Event::Packet(direction, output) => {
                     counted = self.count(direction, &output, counted);
+                    packets += u64::from(output.packet().count());
                     self.carriage.crossed.push((direction, Crossed::Out(output)));
                 }
                 Event::Arrived(direction, packet) => {
@@ -387,7 +390,7 @@ impl TcpRelay {
         }
     }
 
-    /// Counts a packet that left a link for its connection, which may be gone, and returns that
+    /// Counts a packet, or those of a run, that left a link for its connection, which may be gone, and returns that
     /// one's place: `guess` is where to look first, as those of one connection often come in a row.
     fn count(&mut self, direction: Direction, output: &Output, guess: usize) -> usize {
         let packet = output.packet();
@@ -396,53 +399,11 @@ impl TcpRelay {
         let Some(place) = place else { return guess };
         if !packet.is_mark() {
             let is_delivered = matches!(output, Output::Deliver(_));
-            self.connections.at(place).left(direction, packet.copy() > 0, is_delivered);
+            let connection = self.connections.at(place);
+            let mut count = || connection.left(direction, packet.copy() > 0, is_delivered);
+            (0..packet.count()).for_each(|_| count());
         }
         place
-    }
-
-    /// Hands the bytes that have come out of the links to their receivers.
-    fn hand_out_all(&mut self, turn: &mut Turn) {
-        let leaving = std::mem::take(&mut self.carriage.leaving);
-        for run in leaving.chunk_by(|one, next| (one.0, one.1) == (next.0, next.1)) {
-            self.hand_out(run, turn);
-        }
-        self.carriage.leaving = leaving;
-        self.carriage.leaving.clear();
-    }
-
-    /// Hands pieces of one stream, of which there are some, to its receiver.
-    fn hand_out(&mut self, run: &[Leaving], turn: &mut Turn) {
-        let Some(carrier) = &mut self.carriage.carrier else { return };
-        let (id, direction, _) = run[0];
-        let total = run.iter().map(|(.., bytes)| bytes.len()).sum();
-        let index = self.connections.place(id);
-        let target = index.and_then(|index| self.connections.at(index).target(direction));
-        let (Some(index), Some(target)) = (index, target) else {
-            // The receiver is gone, its reset is under way.
-            return carrier.consumed(turn.now, id, direction, total);
-        };
-        let written = write(run, target, &mut turn.scratch);
-        let mut before = written;
-        for (.., bytes) in run {
-            let kept = bytes.len() - before.min(bytes.len());
-            before -= bytes.len() - kept;
-            if kept > 0 {
-                target.keep(bytes.slice(bytes.len() - kept..), &self.memory);
-            }
-        }
-        let broken = target.is_broken();
-        self.connections.at(index).last = turn.now;
-        // A broken end keeps nothing: what it does not take is as good as taken.
-        let consumed = if broken { total } else { written };
-        self.accounts[direction.index()].written(written);
-        if consumed > 0 {
-            carrier.consumed(turn.now, id, direction, consumed);
-            self.resume(index, direction, turn);
-        }
-        if broken {
-            self.ask_again(index, direction.opposite(), turn);
-        }
     }
 
     /// Reads the end that writes `direction` again, now that there is room.
@@ -472,36 +433,4 @@ impl TcpRelay {
             }
         }
     }
-}
-
-/// Writes what `target` takes at once of pieces of one stream, small ones together, and returns how
-/// much.
-fn write(run: &[Leaving], target: &mut End, scratch: &mut [u8]) -> usize {
-    let (mut written, mut rest) = (0, run);
-    while let Some((.., first)) = rest.first() {
-        let mut gathered = 0;
-        let fits = |(.., bytes): &&Leaving| {
-            gathered += bytes.len();
-            gathered <= GATHERED_MAX
-        };
-        let count = rest.iter().take_while(fits).count().max(1);
-        let (pieces, others) = rest.split_at(count);
-        let bytes = if count == 1 {
-            &first[..]
-        } else {
-            let mut end = 0;
-            for (.., bytes) in pieces {
-                scratch[end..end + bytes.len()].copy_from_slice(bytes);
-                end += bytes.len();
-            }
-            &scratch[..end]
-        };
-        let taken = target.write_now(bytes);
-        written += taken;
-        if taken < bytes.len() {
-            break;
-        }
-        rest = others;
-    }
-    written
 }

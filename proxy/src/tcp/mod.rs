@@ -14,6 +14,7 @@ mod door;
 mod end;
 mod flow_orders;
 mod handover;
+mod outgoing;
 mod plain;
 mod request;
 mod restraint;

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 /// A route's streams and links.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a route has one of them")]
 pub(super) enum Streams {
     /// The rules act on the stream.
     Raw(RawStreams),

@@ -7,9 +7,9 @@
 
 use super::connection::WINDOW;
 use super::receiver::Receiver;
-use super::sender::{PAYLOAD_MAX, Sender};
+use super::sender::Sender;
 use crate::route::CongestionControl;
-use crate::segment::{Ack, Data};
+use crate::segment::{Ack, Data, PAYLOAD_MAX};
 use jostle_common::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -7,13 +7,13 @@ use super::counters::Counters;
 use super::event::Event;
 use super::handshake::{ClientHandshake, ServerHandshake};
 use super::receiver::Receiver;
-use super::sender::{PAYLOAD_MAX, Sender};
+use super::sender::Sender;
 use super::stream::Stream;
 use super::timers::Entry;
 use crate::memory::Memory;
 use crate::packet::Body;
 use crate::route::CongestionControl;
-use crate::segment::{Data, Segment};
+use crate::segment::{Data, PAYLOAD_MAX, Segment};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTrips;
@@ -42,15 +42,27 @@ pub(super) struct Outlet<'a> {
     pub(super) id: u32,
     /// The segments that are to enter the links.
     pub(super) sends: &'a mut VecDeque<(Direction, u32, Body)>,
+    /// True if segments that follow each other are sent as a train.
+    pub(super) joins: bool,
     pub(super) events: &'a mut VecDeque<Event>,
     /// The streams of which bytes are in order that were not handed out.
     pub(super) ready: &'a mut Vec<(u32, Direction)>,
+    /// True if the bytes of each segment are handed out by themselves.
+    pub(super) hands_out_each: bool,
     /// The counter of the senders' samples of the round-trip time.
     pub(super) round_trips: &'a mut RoundTrips,
 }
 
 impl Outlet<'_> {
     fn send(&mut self, direction: Direction, segment: Segment) {
+        // All that waits leaves at the same time.
+        if self.joins
+            && let Some((last_direction, id, Body::Segment(last))) = self.sends.back_mut()
+            && (*last_direction, *id) == (direction, self.id)
+            && last.join(&segment)
+        {
+            return;
+        }
         self.sends.push_back((direction, self.id, Body::Segment(Box::new(segment))));
     }
 
@@ -257,8 +269,28 @@ impl Connection {
         half.held -= freed;
     }
 
-    /// Takes in a segment that crossed the link of `direction` whole, marked on its way or not.
+    /// Takes in a segment that crossed the link of `direction` whole, or the segments of a train one
+    /// after the other; marked on their way or not.
     pub(super) fn handle(
+        &mut self,
+        direction: Direction,
+        segments: &Segment,
+        marked: bool,
+        out: &mut Outlet<'_>,
+    ) {
+        if segments.count() == 1 {
+            return self.handle_segment(direction, segments, marked, out);
+        }
+        for segment in segments.singles() {
+            self.handle_segment(direction, &segment, marked, out);
+            // Of a connection that is over nothing is left that the others could reach.
+            if self.is_closed() {
+                return;
+            }
+        }
+    }
+
+    fn handle_segment(
         &mut self,
         direction: Direction,
         segment: &Segment,
@@ -352,7 +384,7 @@ impl Connection {
         half.receiver.handle(out.now, data, marked);
         let waiting = half.receiver.in_order() - half.stream.start();
         let is_complete = half.receiver.is_complete();
-        if waiting >= HAND_OUT || is_complete {
+        if out.hands_out_each || waiting >= HAND_OUT || is_complete {
             self.hand_out(out.id, direction, out.events);
         } else if waiting > 0 && !std::mem::replace(&mut half.is_ready, true) {
             out.ready.push((out.id, direction));

@@ -81,8 +81,8 @@ pub enum Event {
     /// A segment, a piece or a mark enters the link of this direction; its `flow` is the connection.
     /// Told only to [who asked](crate::carrier::Carrier::tell_arrivals).
     Arrived(Direction, Box<Packet>),
-    /// A segment or a mark has left the link of this direction, one way or the other; its `flow` is
-    /// the connection.
+    /// A segment, the segments of a train, or a mark has left the link of this direction, one way or
+    /// the other; its `flow` is the connection.
     Packet(Direction, Output),
 }
 

@@ -21,6 +21,9 @@
 //! | `transfer` | one transfer in virtual time |
 //! | `bulk` | one that never ends, for cross traffic |
 //!
+//! Segments that leave together are computed as a train (`segment`), which changes no time and no
+//! fate of any (`tests/tcp_trains.rs`).
+//!
 //! Left out, as it hardly changes these times: the kernel's timer wheel, its rules for quick
 //! acknowledgements, F-RTO, pacing. Left out, and to be known: acknowledgements do not ride on
 //! data of the other direction; Nagle's delay is not modelled (small pieces go at once); without
@@ -55,10 +58,9 @@ mod undo;
 mod usage;
 mod window;
 
-pub use crate::segment::{Ack, Blocks, Data, Segment};
+pub use crate::segment::{Ack, Blocks, Data, PAYLOAD_MAX, Segment};
 pub(crate) use bulk::Bulk;
 pub use counters::Counters;
 pub use event::Event;
 pub use model::Model;
-pub use sender::PAYLOAD_MAX;
 pub use transfer::{Outcome, transfer};

@@ -43,6 +43,8 @@ pub struct Model {
     hands_out_each: bool,
     /// The segments that enter the links at `clock`, as soon as they have done what is due then.
     sends: VecDeque<(Direction, u32, Body)>,
+    /// Set unless each segment enters by itself.
+    joins: bool,
     /// The time up to which everything is done.
     clock: Instant,
     /// Set when the shell is to be told of each segment that enters a link.
@@ -70,8 +72,10 @@ macro_rules! outlet {
             now: $now,
             id: $id,
             sends: &mut $model.sends,
+            joins: $model.joins,
             events: &mut $model.events,
             ready: &mut $model.ready,
+            hands_out_each: $model.hands_out_each,
             round_trips: &mut $model.round_trips,
         }
     };
@@ -92,6 +96,7 @@ impl Model {
             ready: Vec::new(),
             hands_out_each: false,
             sends: VecDeque::new(),
+            joins: true,
             clock: Instant::START,
             tells_arrivals: false,
             answering: Answering::AtOnce,
@@ -133,6 +138,12 @@ impl Model {
     /// Hands the bytes of each segment out by themselves, or those of several as one piece.
     pub(crate) const fn hand_out_each(&mut self, each: bool) {
         self.hands_out_each = each;
+    }
+
+    /// Lets each segment enter its link by itself from now on, in place of trains of those that leave
+    /// together. What happens is the same; it takes longer to find out.
+    pub const fn send_singly(&mut self) {
+        self.joins = false;
     }
 
     /// Returns the ids of all connections.
@@ -279,9 +290,6 @@ impl Model {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
-            }
-            if self.hands_out_each && self.hand_out() {
-                continue;
             }
             let work = self.next_work();
             // Links and timers do all that is due at `clock` before anything enters at that time, and
@@ -436,16 +444,16 @@ impl Model {
         if self.sends.is_empty() {
             return false;
         }
+        self.links.iter_mut().for_each(|link| link.begin(self.clock));
         for (direction, flow, body) in self.sends.drain(..) {
-            self.links.iter_mut().for_each(|link| link.begin(self.clock));
-            let ecn = match &body {
-                Body::Segment(segment) => segment.ecn(),
-                Body::Data(_) | Body::Cross(_) | Body::End | Body::Reset => Ecn::NotEct,
+            let packet = match body {
+                Body::Segment(segments) => Packet::segments(flow, self.clock, segments),
+                body => Packet::new(flow, self.clock, body),
             };
-            let packet = Packet::new(flow, self.clock, body).with_ecn(ecn);
             let link = &mut self.links[direction.index()];
             if self.tells_arrivals {
-                self.events.push_back(Event::Arrived(direction, link.numbered(&packet).into()));
+                let arrived = |packet: Packet| Event::Arrived(direction, packet.into());
+                self.events.extend(link.numbered(&packet).singles().map(arrived));
             }
             link.handle(packet);
         }

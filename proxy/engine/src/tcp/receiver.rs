@@ -126,7 +126,7 @@ impl Receiver {
         let mut blocks = Blocks::default();
         self.recent.iter().for_each(|block| blocks.push(block.clone()));
         let (congested, marked) = (self.marks.is_congested(), self.marks.marked());
-        Some(Ack { next: self.next, blocks, echo: self.echo, congested, marked })
+        Some(Ack { next: self.next, blocks, echo: self.echo, congested, marked, train: (0, 0) })
     }
 }
 

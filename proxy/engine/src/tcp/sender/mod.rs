@@ -12,7 +12,7 @@ mod transmit;
 mod tests;
 
 use crate::route::CongestionControl;
-use crate::segment::Ack;
+use crate::segment::{Ack, PAYLOAD_MAX};
 use crate::tcp::counters::Counters;
 use crate::tcp::hystart::Sight;
 use crate::tcp::prr::Reduction;
@@ -26,9 +26,6 @@ use crate::tcp::window::{INITIAL, Window};
 use jostle_common::time::Instant;
 use marks::Marks;
 use timer::Timer;
-
-/// The most payload in a segment: 1500 bytes less headers with timestamps.
-pub const PAYLOAD_MAX: u32 = 1448;
 
 /// The most bytes that wait to be sent for the first time: half of what Linux lets a send buffer grow
 /// to (tcp_wmem, 4 MiB), the other half of which is in flight.

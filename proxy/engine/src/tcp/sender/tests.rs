@@ -54,7 +54,8 @@ impl Bench {
         let mut reported = Blocks::default();
         blocks.iter().for_each(|block| reported.push(block.start * size..block.end * size));
         let (congested, marked) = (self.congested, self.marked);
-        let ack = Ack { next: next * size, blocks: reported, echo, congested, marked };
+        let ack =
+            Ack { next: next * size, blocks: reported, echo, congested, marked, train: (0, 0) };
         self.sender.handle_ack(self.now, &ack);
         self.send()
     }
@@ -99,7 +100,14 @@ fn the_last_segment_carries_the_end() {
     assert_eq!((last.start, last.payload, last.fin, last.end()), (1448, 552, true, 2001));
     assert_eq!(sender.poll(Instant::START), None);
     let (blocks, echo) = (Blocks::default(), Instant::START);
-    let ack = |next| Ack { next, blocks: blocks.clone(), echo, congested: false, marked: 0 };
+    let ack = |next| Ack {
+        next,
+        blocks: blocks.clone(),
+        echo,
+        congested: false,
+        marked: 0,
+        train: (0, 0),
+    };
     sender.handle_ack(Instant::START, &ack(2000));
     assert!(!sender.is_done() && sender.sent() == 2000);
     sender.handle_ack(Instant::START, &ack(2001));
@@ -316,7 +324,9 @@ fn acknowledge(bench: &mut Bench, from: u64, to: u64) -> Vec<(u64, Ecn, bool)> {
         let (congested, marked) = (bench.congested, bench.marked);
         let next = next * u64::from(PAYLOAD_MAX);
         bench.now = bench.now.plus_nanos(MS);
-        bench.sender.handle_ack(bench.now, &Ack { next, blocks, echo, congested, marked });
+        bench
+            .sender
+            .handle_ack(bench.now, &Ack { next, blocks, echo, congested, marked, train: (0, 0) });
         let polled = std::iter::from_fn(|| bench.sender.poll(bench.now));
         sent.extend(
             polled.map(|data| (data.start / u64::from(PAYLOAD_MAX), data.ecn, data.answered)),

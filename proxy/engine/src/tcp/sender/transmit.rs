@@ -2,8 +2,8 @@
 //! allows.
 
 use super::timer::{Timer, TimerKind};
-use super::{PAYLOAD_MAX, Phase, Sender};
-use crate::segment::Data;
+use super::{Phase, Sender};
+use crate::segment::{Data, PAYLOAD_MAX};
 use jostle_common::time::Instant;
 
 impl Sender {
