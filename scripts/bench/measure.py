@@ -1,0 +1,62 @@
+"""One measurement: a relay on one processor, the load on another."""
+
+import itertools
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from programs import Running, Skip
+
+# Reserved below, so that no connection's own port is one of them.
+PORTS = itertools.count(20_000, 2)
+PORTS_LAST = 29_998
+
+
+def prepare():
+    """Makes the network of this namespace usable."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    settings = Path("/proc/sys/net/ipv4")
+    (settings / "ip_local_port_range").write_text("1024 65535")
+    (settings / "ip_local_reserved_ports").write_text(f"20000-{PORTS_LAST + 1},40000-49999")
+    try:
+        # Other work on the machine disturbs less.
+        os.nice(-10)
+    except PermissionError:
+        pass
+
+
+def processors():
+    """The processors of the load and of the relay; the same if there is only one."""
+    there = sorted(os.sched_getaffinity(0))
+    return str(there[0]), str(there[min(1, len(there) - 1)])
+
+
+def look_up(printed, path):
+    for key in path.split("."):
+        printed = printed[key]
+    return printed
+
+
+def measure(command, protocol, load, seconds_max=60):
+    """What jostle-load prints about one relay."""
+    ports = (next(PORTS), next(PORTS) - 1)
+    if ports[0] > PORTS_LAST:
+        raise Skip("out of ports")
+    load_processor, relay_processor = processors()
+    with tempfile.TemporaryDirectory() as folder:
+        relay = Running(command, protocol, ports, Path(folder), relay_processor)
+        with relay as process:
+            listen, upstream = (f"127.0.0.1:{port}" for port in ports)
+            arguments = ["--to", listen, "--sink", upstream, "--of", str(process)]
+            try:
+                done = subprocess.run(
+                    ["taskset", "-c", load_processor, os.environ["LOAD"], *load, *arguments],
+                    capture_output=True, text=True, timeout=seconds_max, stdin=subprocess.DEVNULL,
+                )
+            except subprocess.TimeoutExpired:
+                raise Skip(f"not done after {seconds_max} s") from None
+            if done.returncode != 0:
+                raise Skip(done.stderr.strip()[-300:])
+            return json.loads(done.stdout)
