@@ -54,10 +54,13 @@ def haproxy(splice):
         if protocol == "udp":
             raise Skip("haproxy relays no UDP")
         config = folder / "haproxy.cfg"
-        connections = limit() // 2 - 100
+        # A connection takes two descriptors, as does each pipe of the pool.
+        pipes = 128
+        connections = limit() // 2 - pipes - 100
         config.write_text(
             f"""global
   maxconn {connections}
+  maxpipes {pipes}
   nbthread 1
 defaults
   mode tcp

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, field
 
-import programs
-
 SLOW = ["--warm-up", "1500ms"]
 RULES = ["--up-drop", "1%", "--up-delay", "20ms"]
 
@@ -99,10 +97,10 @@ def tcp_rows():
 
 
 def memory_rows():
-    # socat has a process for each.
+    # socat has a process for each, and rinetd no more than select(2) can tell apart.
     yield Row(
         "idle-tcp", "idle TCP connection, user memory (PSS)", "tcp", ["idle"],
-        "kib_per_connection", "KiB", [peer for peer in TCP_PEERS if peer != "socat"],
+        "kib_per_connection", "KiB", [peer for peer in TCP_PEERS if peer not in ("socat", "rinetd")],
         "haproxy (splice)", None, 0.20,
     )
     yield Row(
@@ -124,7 +122,3 @@ def delay_rows():
 
 
 ROWS = {row.name: row for rows in (udp_rows, tcp_rows, memory_rows, delay_rows) for row in rows()}
-
-
-def command_of(program):
-    return programs.PEERS[program]
