@@ -50,6 +50,9 @@ stream {{ server {{
 
 
 def haproxy(splice):
+    # By itself it splices only what it takes for a stream, which a load on loopback often is not.
+    options = ["splice-auto", "splice-request", "splice-response"] if splice else []
+
     def command(protocol, listen, upstream, folder):
         if protocol == "udp":
             raise Skip("haproxy relays no UDP")
@@ -64,7 +67,7 @@ def haproxy(splice):
   nbthread 1
 defaults
   mode tcp
-  {"option splice-auto" if splice else ""}
+  {"".join(f"option {option}{chr(10)}  " for option in options)}
   timeout connect 5s
   timeout client 1m
   timeout server 1m
