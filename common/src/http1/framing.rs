@@ -66,6 +66,16 @@ impl RequestFraming {
         self.follow_while(bytes, |framing| !framing.is_between())
     }
 
+    /// Returns how many bytes may be read without reading more than `slack` behind the request: those
+    /// of the body, or of the chunk, that are still to come.
+    pub fn wanted(&self, slack: usize) -> usize {
+        match &self.place {
+            Place::Body(left) => usize::try_from(*left).unwrap_or(usize::MAX),
+            Place::Chunk(left) => usize::try_from(*left).unwrap_or(usize::MAX).max(slack),
+            _ => slack,
+        }
+    }
+
     /// Returns true where no request has begun, or the last one has ended.
     pub fn is_between(&self) -> bool {
         matches!(&self.place, Place::Head(head) if head.bytes() == 0) && self.line.is_empty()

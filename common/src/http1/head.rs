@@ -47,8 +47,9 @@ pub struct Head {
     codings: Option<Codings>,
 }
 
+/// The transfer codings of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Codings {
+pub(super) enum Codings {
     /// `chunked` and nothing else.
     Chunked,
     /// Others, and `chunked` at the end.
@@ -186,7 +187,7 @@ pub fn field(line: &[u8]) -> Result<(&[u8], &[u8]), BadRequest> {
 }
 
 /// Reads a length: digits alone.
-fn length(value: &[u8]) -> Result<u64, BadRequest> {
+pub(super) fn length(value: &[u8]) -> Result<u64, BadRequest> {
     let is_plain = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(value).ok().filter(|_| is_plain);
     // hyper keeps the two largest numbers for meanings of its own.
@@ -196,7 +197,7 @@ fn length(value: &[u8]) -> Result<u64, BadRequest> {
 }
 
 /// Returns what the codings come to, with those of a field before.
-fn codings(value: &[u8], before: Option<Codings>) -> Codings {
+pub(super) fn codings(value: &[u8], before: Option<Codings>) -> Codings {
     let mut names: Vec<_> = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
     // Empty members of a list mean nothing (RFC 9110, section 5.6.1).
     names.retain(|name| !name.is_empty());

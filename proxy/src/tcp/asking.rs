@@ -339,21 +339,36 @@ impl TcpRelay {
     }
 
     /// Answers a client whose target cannot be reached, in place of a reset, if it is owed an
-    /// answer. Returns false if not.
-    pub(super) fn answers_for_reset(&mut self, index: usize, turn: &mut Turn) -> bool {
+    /// answer: for the reason that is known, or else for `otherwise`. Returns false if not.
+    pub(super) fn answers_for_reset(
+        &mut self,
+        index: usize,
+        otherwise: Failure,
+        turn: &mut Turn,
+    ) -> bool {
         let Some(connection) = self.connections.get_mut(index) else { return false };
         let Some(request) = connection.request.as_deref().filter(|request| request.is_owed())
         else {
             return false;
         };
-        // Without a reason the handshake itself has found nobody.
-        let failure = request.failure.unwrap_or(Failure::TimedOut);
+        let failure = request.failure.unwrap_or(otherwise);
         self.answer_failure(index, failure, turn);
         true
     }
 
+    /// Tells a client that its target is there, if it is owed that, as its own connect would return.
+    /// Returns false if it does not hear it, and is gone.
+    pub(super) fn tell_success(&mut self, index: usize, turn: &mut Turn) -> bool {
+        let is_told = self.answer_success(index);
+        if !is_told {
+            self.counts.left_early += 1;
+            self.give_up(index, turn);
+        }
+        is_told
+    }
+
     /// Answers that the target is there. Returns false if the client does not hear it.
-    pub(super) fn answer_success(&mut self, index: usize) -> bool {
+    fn answer_success(&mut self, index: usize) -> bool {
         let connection = self.connections.at(index);
         let local = connection.source(Direction::Down).map(|end| end.stream.local_addr());
         let bound = local.and_then(Result::ok).unwrap_or_else(|| ([0, 0, 0, 0], 0).into());

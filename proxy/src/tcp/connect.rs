@@ -367,11 +367,13 @@ impl TcpRelay {
                 self.unreached.clear();
                 connection.progress = Progress::Open;
                 connection.addresses.clear();
-                let id = connection.id;
+                let (id, carried) = (connection.id, connection.carried);
                 self.observe(id, FlowEvent::Connected, turn);
-                if !self.answer_success(index) {
-                    self.counts.left_early += 1;
-                    return self.give_up(index, turn);
+                // Across the links the answer takes its time; the client is told when it is there.
+                let carrier = self.carriage.of(carried);
+                let crosses = carrier.is_some_and(|carrier| carrier.accept(turn.now, id));
+                if !crosses && !self.tell_success(index, turn) {
+                    return;
                 }
                 self.flush(index, Direction::Up, turn);
                 self.serve_direction(index, Direction::Up, turn);
@@ -413,7 +415,8 @@ impl TcpRelay {
     }
 
     /// Tells the client that the upstream is not there, as a host without a listener would: with a
-    /// reset, or, if it has asked for it, with an answer. The next client may find it elsewhere.
+    /// reset, which crosses the links, or, if it has asked for it, with an answer once that is
+    /// across. The next client may find it elsewhere.
     fn refuse(&mut self, index: usize, failure: Failure, cause: &str, turn: &mut Turn) {
         if let Some(request) = self.connections.at(index).request.as_deref_mut() {
             // Where clients go is not this proxy's to judge, so nobody is warned of it.

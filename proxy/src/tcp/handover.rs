@@ -28,7 +28,12 @@ impl TcpRelay {
             return;
         }
         let (route, seed, memory) = (&self.route, self.seed, &self.memory);
-        let make = || Carrier::new(profile, route.tcp, seed, route.drawn_as(), memory.clone());
+        let make = || {
+            let name = route.drawn_as();
+            let mut carrier = Carrier::new(profile, route.tcp, seed, name, memory.clone());
+            carrier.answer_handshakes();
+            carrier
+        };
         if let Some(carrier) = self.carriage.of(true) {
             set(carrier, profile);
         }

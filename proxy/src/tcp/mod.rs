@@ -43,6 +43,7 @@ use jostle_engine::carrier::Carrier;
 use jostle_engine::memory::Memory;
 use jostle_engine::route::Route;
 use jostle_engine::tcp;
+use jostle_forward::Failure;
 use silence::Silences;
 use std::collections::VecDeque;
 use std::io;
@@ -120,7 +121,8 @@ impl TcpRelay {
         opened: Vec<Opened>,
         turn: &mut Turn,
     ) -> io::Result<Self> {
-        let RelayPlan { id, route, seed, upstream, associations, memory, rules_on } = plan;
+        let RelayPlan { id, route, seed, upstream, associations, memory, .. } = plan;
+        let RelayPlan { rules_on, joint, .. } = plan;
         let mut acceptor = Acceptor::default();
         acceptor.add(opened, id.index, &mut turn.reactor)?;
         let account = |direction| Account::new(&route.name, Transport::Tcp, direction);
@@ -133,7 +135,7 @@ impl TcpRelay {
             upstream,
             carriage: Carriage::default(),
             accounts: Direction::BOTH.map(account),
-            connections: Connections::default(),
+            connections: Connections::new(joint.clone()),
             connecting: VecDeque::new(),
             nameless: VecDeque::new(),
             closing: VecDeque::new(),
@@ -228,7 +230,9 @@ impl TcpRelay {
 
     /// Tears a connection down towards the receiver of `direction`.
     fn tear_down(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
-        if direction == Direction::Down && self.answers_for_reset(index, turn) {
+        // A reset that comes before a client was answered refuses it.
+        let refused = Failure::ConnectionRefused;
+        if direction == Direction::Down && self.answers_for_reset(index, refused, turn) {
             return;
         }
         let Some(connection) = self.connections.get_mut(index) else { return };

@@ -113,7 +113,9 @@ impl<'a> StreamSimulation<'a> {
                     }
                 }
             }
-            Event::Established { .. }
+            Event::SynReceived { .. }
+            | Event::Connected { .. }
+            | Event::Established { .. }
             | Event::Room { .. }
             | Event::Arrived(..)
             | Event::Discarded(..) => {}
@@ -249,7 +251,7 @@ mod tests {
                 Limits::default(),
                 |direction, output| {
                     if let Output::Deliver(packet) = output
-                        && let Body::Data(bytes) = &packet.body
+                        && let Body::Data(bytes) = packet.body()
                     {
                         ways[direction.index()].bytes.extend_from_slice(bytes);
                     }

@@ -70,6 +70,21 @@ impl Carrier {
         self.streams.tell_arrivals();
     }
 
+    /// Lets the caller answer the handshakes of connections from now on, where they are modelled:
+    /// [`Event::SynReceived`] tells that one has arrived, [`accept`](Self::accept) or
+    /// [`reset`](Self::reset) answers it, and [`Event::Connected`] tells that the client knows. As
+    /// long as it is not answered the client repeats it, and gives up at last.
+    pub const fn answer_handshakes(&mut self) {
+        self.streams.answer_handshakes();
+    }
+
+    /// Accepts a connection whose SYN has arrived. Returns false if none waits for that, as on a
+    /// raw stream, which has no handshake.
+    pub fn accept(&mut self, now: Instant, id: u32) -> bool {
+        self.catch_up(now);
+        self.streams.accept(now, id)
+    }
+
     /// Changes the rules of one direction.
     pub fn set_timeline(&mut self, now: Instant, direction: Direction, timeline: &Timeline) {
         self.catch_up(now);
@@ -89,6 +104,8 @@ impl Carrier {
                 delivered.establish(now, id, self.streams.links_mut());
             }
             self.delivered = Some(delivered);
+            // The rules look at each piece.
+            self.streams.hand_out_each(true);
             self.clock = self.clock.max(now);
         }
         self.with_delivered(|delivered, [up, down], demands| {
@@ -233,7 +250,9 @@ impl Carrier {
             let crossing = self.next_crossing();
             let until = crossing.map_or(now, |at| at.min(now));
             if !self.work_behind(until) && !self.cross(now) {
-                self.delivered.take_if(|delivered| delivered.is_idle());
+                if self.delivered.take_if(|delivered| delivered.is_idle()).is_some() {
+                    self.streams.hand_out_each(false);
+                }
                 return None;
             }
         }

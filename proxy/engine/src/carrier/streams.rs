@@ -76,6 +76,30 @@ impl Streams {
         either!(self, tell_arrivals());
     }
 
+    /// Lets the shell answer the handshakes of connections from now on, where they are modelled.
+    pub(super) const fn answer_handshakes(&mut self) {
+        match self {
+            Self::Raw(_) => {}
+            Self::Model(model) => model.answer_handshakes(),
+        }
+    }
+
+    /// Answers the SYN of a connection. Returns false if none waits for that.
+    pub(super) fn accept(&mut self, now: Instant, id: u32) -> bool {
+        match self {
+            Self::Raw(_) => false,
+            Self::Model(model) => model.accept(now, id),
+        }
+    }
+
+    /// Hands the bytes of each modelled segment out by themselves, or those of several as one piece.
+    /// Raw streams are handed out as they crossed.
+    pub(super) const fn hand_out_each(&mut self, each: bool) {
+        if let Self::Model(model) = self {
+            model.hand_out_each(each);
+        }
+    }
+
     /// Forgets a connection, whatever is under way, without an event.
     pub(super) fn abandon(&mut self, now: Instant, id: u32) {
         either!(self, abandon(now, id));

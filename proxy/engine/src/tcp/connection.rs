@@ -32,6 +32,10 @@ const PIECES_MAX: usize = 8192;
 /// The memory that a piece costs besides its bytes.
 const PIECE_BYTES: u64 = 200;
 
+/// So many bytes in order are handed out at once; fewer wait until all that is due at their time is
+/// done, so that those of segments that arrive together are one piece.
+const HAND_OUT: u64 = 256 << 10;
+
 /// The outlet for what comes out of a connection.
 pub(super) struct Outlet<'a> {
     pub(super) now: Instant,
@@ -39,6 +43,8 @@ pub(super) struct Outlet<'a> {
     /// The segments that are to enter the links.
     pub(super) sends: &'a mut VecDeque<(Direction, u32, Body)>,
     pub(super) events: &'a mut VecDeque<Event>,
+    /// The streams of which bytes are in order that were not handed out.
+    pub(super) ready: &'a mut Vec<(u32, Direction)>,
     /// The counter of the senders' samples of the round-trip time.
     pub(super) round_trips: &'a mut RoundTrips,
 }
@@ -60,6 +66,8 @@ impl Outlet<'_> {
 pub(super) struct Connection {
     client: ClientHandshake,
     server: ServerHandshake,
+    /// How SYNs are answered, and by whom.
+    answering: Answering,
     halves: [Half; 2],
     /// The ends that have reset the connection and are no more.
     gone: [bool; 2],
@@ -67,6 +75,25 @@ pub(super) struct Connection {
     given_up: bool,
     memory: Memory,
     pub(super) timer: Entry,
+}
+
+/// The way in which a SYN is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answering {
+    /// As soon as it comes.
+    AtOnce,
+    /// When the shell has said so.
+    WhenTold {
+        /// How often the client had repeated its SYN when one came.
+        lost: u32,
+        /// How often it repeated it while it waited for the shell: nothing was lost then.
+        unneeded: u32,
+    },
+}
+
+impl Answering {
+    /// SYNs wait for the shell.
+    pub(super) const WAITING: Self = Self::WhenTold { lost: 0, unneeded: 0 };
 }
 
 /// One direction.
@@ -79,15 +106,23 @@ struct Half {
     held: u64,
     /// True if the end of the stream was handed out.
     ended: bool,
+    /// True if it was noted that bytes of it are to be handed out.
+    is_ready: bool,
     /// True if there was room when it was last looked at.
     has_room: bool,
 }
 
 impl Connection {
     /// Creates a connection whose handshake begins now.
-    pub(super) fn open(control: CongestionControl, memory: Memory, out: &mut Outlet<'_>) -> Self {
+    pub(super) fn open(
+        control: CongestionControl,
+        memory: Memory,
+        answering: Answering,
+        out: &mut Outlet<'_>,
+    ) -> Self {
         out.send(Direction::Up, Segment::Syn { sent: out.now });
-        Self::new(ClientHandshake::new(out.now), ServerHandshake::Listening, control, memory)
+        let (client, server) = (ClientHandshake::new(out.now), ServerHandshake::Listening);
+        Self { answering, ..Self::new(client, server, control, memory) }
     }
 
     /// Creates a connection that stands already. Its senders know no round-trip time yet.
@@ -110,11 +145,12 @@ impl Connection {
             receiver: Receiver::new(control.is_scalable()),
             held: 0,
             ended: false,
+            is_ready: false,
             has_room: true,
         };
         let (halves, gone) = ([half(), half()], [false; 2]);
-        let (given_up, timer) = (false, Entry::default());
-        Self { client, server, halves, gone, given_up, memory, timer }
+        let (answering, given_up, timer) = (Answering::AtOnce, false, Entry::default());
+        Self { client, server, answering, halves, gone, given_up, memory, timer }
     }
 
     fn half(&mut self, direction: Direction) -> &mut Half {
@@ -248,13 +284,39 @@ impl Connection {
     }
 
     fn handle_syn(&mut self, sent: Instant, out: &mut Outlet<'_>) {
+        if let Answering::WhenTold { lost, .. } = &mut self.answering
+            && matches!(self.server, ServerHandshake::Listening | ServerHandshake::Asked(_))
+        {
+            if self.server.ask(out.now, sent) {
+                *lost = self.client.repetitions();
+                out.events.push_back(Event::SynReceived { id: out.id });
+            }
+            return;
+        }
         if self.server.handle_syn(out.now, sent) {
             out.send(Direction::Down, Segment::SynAck { sent: out.now, echo: sent });
         }
     }
 
+    /// Answers the SYN that waits for it. Returns false if none does.
+    pub(super) fn accept(&mut self, out: &mut Outlet<'_>) -> bool {
+        if self.is_gone(Direction::Down) {
+            return false;
+        }
+        let Some(echo) = self.server.accept(out.now) else { return false };
+        if let Answering::WhenTold { lost, unneeded } = &mut self.answering {
+            *unneeded = self.client.repetitions().saturating_sub(*lost);
+        }
+        out.send(Direction::Down, Segment::SynAck { sent: out.now, echo });
+        true
+    }
+
     fn handle_syn_ack(&mut self, echo: Instant, out: &mut Outlet<'_>) {
-        if let Some(repetitions) = self.client.handle_syn_ack() {
+        if let Some(mut repetitions) = self.client.handle_syn_ack() {
+            if let Answering::WhenTold { unneeded, .. } = self.answering {
+                repetitions -= unneeded.min(repetitions);
+                out.events.push_back(Event::Connected { id: out.id });
+            }
             let rtt = Some(out.now.as_nanos() - echo.as_nanos());
             out.record(rtt);
             self.half(Direction::Up).sender.start(out.now, rtt, repetitions);
@@ -288,20 +350,44 @@ impl Connection {
     ) {
         let half = self.half(direction);
         half.receiver.handle(out.now, data, marked);
-        let in_order = half.receiver.in_order();
-        while let Some(bytes) = half.stream.take_before(in_order) {
-            out.events.push_back(Event::Data { id: out.id, direction, bytes });
+        let waiting = half.receiver.in_order() - half.stream.start();
+        let is_complete = half.receiver.is_complete();
+        if waiting >= HAND_OUT || is_complete {
+            self.hand_out(out.id, direction, out.events);
+        } else if waiting > 0 && !std::mem::replace(&mut half.is_ready, true) {
+            out.ready.push((out.id, direction));
         }
-        if half.receiver.is_complete() && !std::mem::replace(&mut half.ended, true) {
+        if is_complete && !std::mem::replace(&mut self.half(direction).ended, true) {
             out.events.push_back(Event::End { id: out.id, direction });
         }
         self.acknowledge(direction, out);
     }
 
+    /// Hands out what is in order of a stream.
+    pub(super) fn hand_out(&mut self, id: u32, direction: Direction, events: &mut VecDeque<Event>) {
+        let half = self.half(direction);
+        half.is_ready = false;
+        let in_order = half.receiver.in_order();
+        while let Some(bytes) = half.stream.take_before(in_order) {
+            events.push_back(Event::Data { id, direction, bytes });
+        }
+    }
+
     /// Takes in the mark of a reset that crossed the link of `direction`.
     pub(super) fn handle_reset(&mut self, direction: Direction, out: &mut Outlet<'_>) {
-        // A server that never heard of the connection does not hear of its end.
-        if !self.is_gone(direction.opposite()) && self.is_established(Direction::Down) {
+        // A server that never heard of the connection does not hear of its end. One whose SYNs the
+        // shell answers has heard of it with the first of them.
+        let is_known = match (direction, self.answering) {
+            (Direction::Down, _) => true,
+            (Direction::Up, Answering::AtOnce) => self.is_established(Direction::Down),
+            (Direction::Up, Answering::WhenTold { .. }) => {
+                self.server != ServerHandshake::Listening
+            }
+        };
+        if !self.is_gone(direction.opposite()) && is_known {
+            for one in Direction::BOTH {
+                self.hand_out(out.id, one, out.events);
+            }
             out.events.push_back(Event::Reset { id: out.id, direction });
         }
     }

@@ -8,6 +8,18 @@ use jostle_common::chance::Direction;
 /// Something that happened in a [`super::Model`], or in a [carrier](crate::carrier::Carrier).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// The SYN has arrived at the server, which answers once it is told to: told only to [who
+    /// answers](crate::carrier::Carrier::answer_handshakes), by `accept` or by a reset.
+    SynReceived {
+        /// The id of the connection.
+        id: u32,
+    },
+    /// The SYN-ACK has arrived at the client, whose connect returns now: told only to [who
+    /// answers](crate::carrier::Carrier::answer_handshakes).
+    Connected {
+        /// The id of the connection.
+        id: u32,
+    },
     /// The handshake has crossed the links: the server would accept the connection now.
     Established {
         /// The id of the connection.
@@ -79,7 +91,9 @@ impl Event {
     /// one, which is told whatever becomes of the connection.
     pub(crate) const fn connection(&self) -> Option<u32> {
         match self {
-            Self::Established { id }
+            Self::SynReceived { id }
+            | Self::Connected { id }
+            | Self::Established { id }
             | Self::Data { id, .. }
             | Self::Room { id, .. }
             | Self::End { id, .. }

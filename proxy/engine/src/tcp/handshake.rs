@@ -1,7 +1,8 @@
 //! The handshake: SYN, SYN-ACK and the acknowledgement, repeated until they cross.
 //!
 //! The client gives up when nothing came back for as long as Linux waits; its server, which nobody
-//! at the sockets waits for, goes on until then.
+//! at the sockets waits for, goes on until then. A server may take its time to answer, as one does
+//! that is further away than the modelled route reaches: that time is no part of the round trip.
 
 use super::rtt::RTO_MAX;
 use jostle_common::time::{Instant, nanos};
@@ -81,6 +82,11 @@ impl ClientHandshake {
         true
     }
 
+    /// Returns how often the SYN was repeated so far; 0 once the connection stands.
+    pub(super) fn repetitions(&self) -> u32 {
+        self.repeat.map_or(0, |repeat| repeat.count)
+    }
+
     /// Takes in a SYN-ACK; the first one establishes the connection, and this returns the number of
     /// times that the SYN had been repeated.
     pub(super) fn handle_syn_ack(&mut self) -> Option<u32> {
@@ -93,10 +99,19 @@ impl ClientHandshake {
 pub(super) enum ServerHandshake {
     /// Nothing has come yet.
     Listening,
+    /// A SYN has come, and nobody has said whether it is accepted.
+    Asked(Asked),
     /// A SYN-ACK is on its way.
     Answered(Answered),
     /// The connection stands.
     Established,
+}
+
+/// The server's memory of the SYN that it has yet to answer: the first one that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    at: Instant,
+    syn_sent: Instant,
 }
 
 /// The server's memory of its answer.
@@ -114,8 +129,27 @@ impl ServerHandshake {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Answered(answered) => Some(answered.repeat.at),
-            Self::Listening | Self::Established => None,
+            Self::Listening | Self::Asked(_) | Self::Established => None,
         }
+    }
+
+    /// Takes in a SYN sent at `syn_sent` that is to be answered by [`accept`](Self::accept);
+    /// returns true for the first one.
+    pub(super) fn ask(&mut self, now: Instant, syn_sent: Instant) -> bool {
+        let is_first = *self == Self::Listening;
+        if is_first {
+            *self = Self::Asked(Asked { at: now, syn_sent });
+        }
+        is_first
+    }
+
+    /// Answers the SYN that waits for it. Returns the time that the SYN-ACK echoes: that at which
+    /// the SYN would have been sent had it not waited; `None` if none waits.
+    pub(super) fn accept(&mut self, now: Instant) -> Option<Instant> {
+        let Self::Asked(Asked { at, syn_sent }) = *self else { return None };
+        let syn_sent = syn_sent + now.since(at);
+        *self = Self::Answered(Answered { repeat: Repeat::new(now), syn_sent, sent: Some(now) });
+        Some(syn_sent)
     }
 
     /// Takes in a SYN sent at `syn_sent`; returns true if a SYN-ACK is to be sent. A repeated one
@@ -136,7 +170,7 @@ impl ServerHandshake {
                 answered.syn_sent = answered.syn_sent.max(syn_sent);
                 true
             }
-            Self::Established => false,
+            Self::Asked(_) | Self::Established => false,
         }
     }
 
@@ -219,6 +253,20 @@ mod tests {
         );
         assert_eq!(server.handle_acknowledgement(MS(3700)), None);
         assert!(!server.handle_syn(MS(4000), MS(3900)) && server.deadline().is_none());
+    }
+
+    #[test]
+    fn the_time_that_a_server_takes_to_answer_is_no_part_of_the_round_trip() {
+        let mut server = ServerHandshake::Listening;
+        assert_eq!(server.accept(MS(0)), None, "nothing has come");
+        assert!(server.ask(MS(300), MS(0)));
+        assert!(!server.ask(MS(1300), MS(1000)), "it is known already");
+        assert!(!server.handle_syn(MS(1300), MS(1000)) && server.deadline().is_none());
+        assert_eq!(server.handle_acknowledgement(MS(1400)), None, "nothing was answered");
+        assert_eq!(server.accept(MS(1500)), Some(MS(1200)));
+        assert_eq!(server.accept(MS(1501)), None);
+        assert_eq!(server.deadline(), Some(MS(2500)));
+        assert_eq!(server.handle_acknowledgement(MS(2100)), Some((Some(600_000_000), 0)));
     }
 
     #[test]

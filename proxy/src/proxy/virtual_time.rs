@@ -1,0 +1,207 @@
+//! A proxy under a clock of the test's: its sockets are real, and its time is an argument, so that
+//! what takes minutes is tested to the nanosecond and at once.
+
+use super::*;
+use jostle_engine::route::Configuration;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+/// Looks at the sockets without an event between them after which nothing more is to come.
+const QUIET_LOOKS: usize = 5;
+
+/// The most looks at one time.
+const LOOKS_MAX: usize = 10_000;
+
+/// A proxy whose time stands still unless it is told otherwise.
+struct Driven {
+    proxy: Proxy,
+    reports: Vec<(Token, Readiness)>,
+}
+
+impl Driven {
+    /// Binds a proxy with one route.
+    fn new(route: &str) -> Self {
+        Self::with(route, |_| {})
+    }
+
+    fn with(route: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        let no_files = |name: &str| Err(format!("{name}: tests read no files"));
+        let text = format!(r#"{{ "seed": 7, "proxies": [ {route} ] }}"#);
+        let routes = Configuration::from_json(&text, &no_files).unwrap().routes;
+        let mut settings = Settings::new(routes, 7);
+        settings.spin = Duration::ZERO;
+        change(&mut settings);
+        Self { proxy: Proxy::bind(settings).unwrap(), reports: Vec::new() }
+    }
+
+    /// Serves the sockets once, at the time that it is. Returns true if any of them had something.
+    fn look(&mut self) -> bool {
+        let now = self.proxy.turn.now;
+        let soon = self.proxy.turn.reactor.now() + Duration::from_millis(1);
+        self.proxy.turn.reactor.wait(Some(soon)).unwrap();
+        self.proxy.turn.now = now;
+        self.proxy.obey();
+        self.proxy.serve(&mut self.reports);
+        self.proxy.network.work(&mut self.proxy.turn);
+        // The timer reports too, and says nothing of a socket.
+        let reactor = &self.proxy.turn.reactor;
+        reactor.agains() > 0 || self.reports.iter().any(|(token, _)| reactor.owner(*token).is_some())
+    }
+
+    /// Serves the sockets until none of them has anything, without going on in time.
+    fn settle(&mut self) {
+        let mut quiet = 0;
+        for _ in 0..LOOKS_MAX {
+            quiet = if self.look() { 0 } else { quiet + 1 };
+            if quiet >= QUIET_LOOKS {
+                return;
+            }
+        }
+        panic!("it never rests");
+    }
+
+    /// Goes on to a time after the start, doing what is due meanwhile when it is due.
+    fn go_to(&mut self, time: Duration) {
+        self.settle();
+        let end = Instant::START + time;
+        while let Some(at) = self.proxy.network.fleet.deadline().filter(|at| *at <= end) {
+            self.proxy.turn.now = self.proxy.turn.now.max(at);
+            self.settle();
+        }
+        self.proxy.turn.now = end;
+        self.settle();
+    }
+
+    /// Goes to just before a time, then to it; returns what `stream` was told up to each.
+    fn around(&mut self, time: Duration, stream: &mut TcpStream) -> [Vec<u8>; 2] {
+        self.go_to(time - Duration::from_nanos(1));
+        let before = told(stream);
+        self.go_to(time);
+        [before, told(stream)]
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.proxy.listeners()[0].address).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream
+    }
+}
+
+/// What has come so far.
+fn told(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        Err(error) => panic!("{error}"),
+    }
+    bytes
+}
+
+/// A SOCKS5 client's greeting and request for an IPv4 address.
+fn socks(target: SocketAddr) -> Vec<u8> {
+    let SocketAddr::V4(target) = target else { panic!("{target} is IPv4") };
+    let (ip, port) = (target.ip().octets(), target.port().to_be_bytes());
+    [&[5, 1, 0, 5, 1, 0, 1], &ip[..], &port[..]].concat()
+}
+
+/// An address at which nobody listens.
+fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+const FAR: &str = r#""profile": { "both": [ { "rule": "delay", "time": "300ms" } ] }"#;
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[test]
+fn a_tunnel_is_open_after_one_round_trip_as_a_connect_is() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = server.local_addr().unwrap();
+    let tunnel = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
+    for (scheme, request, answer) in [
+        ("socks5", socks(target), &b"\x05\x00\x00"[..]),
+        ("http-proxy", tunnel.into_bytes(), &b"HTTP/1.1 200 "[..]),
+    ] {
+        let mut proxy = Driven::new(&format!(r#"{{ "listen": "{scheme}://127.0.0.1:0", {FAR} }}"#));
+        let mut client = proxy.connect();
+        client.write_all(&request).unwrap();
+        server.set_nonblocking(true).unwrap();
+        proxy.go_to(ms(300) - Duration::from_nanos(1));
+        assert_eq!(server.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "{scheme}");
+        if scheme == "socks5" {
+            assert_eq!(told(&mut client), [5, 0], "the greeting crosses nothing");
+        }
+        proxy.go_to(ms(300));
+        let (mut far, _) = server.accept().expect("the SYN has arrived");
+        far.set_nonblocking(true).unwrap();
+        // A server that speaks first, as it does once the handshake is over.
+        far.write_all(b"220").unwrap();
+        let [before, then] = proxy.around(ms(600), &mut client);
+        assert_eq!(before, b"", "{scheme}");
+        assert!(then.starts_with(answer), "{scheme}: {then:?}");
+        client.write_all(b"hello").unwrap();
+        assert_eq!(proxy.around(ms(900), &mut far), [&b""[..], b"hello"], "{scheme}");
+        assert_eq!(proxy.around(ms(1200), &mut client), [&b""[..], b"220"], "{scheme}");
+    }
+}
+
+#[test]
+fn a_refusal_is_told_after_one_round_trip_as_a_connect_has_it() {
+    let target = nobody();
+    let tunnel = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
+    let fetch = format!("GET http://{target}/ HTTP/1.1\r\nHost: {target}\r\n\r\n");
+    for (scheme, request, answer) in [
+        ("socks5", socks(target), &b"\x05\x05\x00"[..]),
+        ("http-proxy", tunnel.into_bytes(), &b"HTTP/1.1 502 "[..]),
+        ("http-proxy", fetch.into_bytes(), &b"HTTP/1.1 502 "[..]),
+    ] {
+        let mut proxy = Driven::new(&format!(r#"{{ "listen": "{scheme}://127.0.0.1:0", {FAR} }}"#));
+        let mut client = proxy.connect();
+        client.write_all(&request).unwrap();
+        proxy.go_to(ms(300));
+        let _ = told(&mut client);
+        let [before, then] = proxy.around(ms(600), &mut client);
+        assert_eq!(before, b"", "{scheme}");
+        assert!(then.starts_with(answer), "{scheme}: {then:?}");
+        assert_eq!(client.read(&mut [0]).unwrap(), 0, "and closed");
+    }
+    // A fixed route has no words for it: its client is reset.
+    let route = format!(r#"{{ "listen": "127.0.0.1:0", "upstream": "{target}", {FAR} }}"#);
+    let mut proxy = Driven::new(&route);
+    let mut client = proxy.connect();
+    assert_eq!(proxy.around(ms(599), &mut client), [b"", b""]);
+    proxy.go_to(ms(600));
+    assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_handshake_that_finds_nobody_is_told_when_linux_gives_up() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = server.local_addr().unwrap();
+    let tunnel = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
+    let outage = |direction: &str| {
+        format!(r#""profile": {{ "{direction}": [ {{ "rule": "drop", "chance": "100%" }} ] }}"#)
+    };
+    for (direction, scheme, request, answer) in [
+        ("up", "socks5", socks(target), &b"\x05\x06\x00"[..]),
+        ("up", "http-proxy", tunnel.clone().into_bytes(), &b"HTTP/1.1 504 "[..]),
+        // Here the server is reached, and its answers are not.
+        ("down", "socks5", socks(target), &b"\x05\x06\x00"[..]),
+        ("down", "http-proxy", tunnel.into_bytes(), &b"HTTP/1.1 504 "[..]),
+    ] {
+        let rules = outage(direction);
+        let route = format!(r#"{{ "listen": "{scheme}://127.0.0.1:0", {rules} }}"#);
+        let mut proxy = Driven::new(&route);
+        let mut client = proxy.connect();
+        client.write_all(&request).unwrap();
+        proxy.go_to(ms(1));
+        let _ = told(&mut client);
+        let [before, then] = proxy.around(Duration::from_secs(131), &mut client);
+        assert_eq!(before, b"", "{scheme} {direction}");
+        assert!(then.starts_with(answer), "{scheme} {direction}: {then:?}");
+        assert_eq!(client.read(&mut [0]).unwrap(), 0, "and closed");
+    }
+}
