@@ -30,8 +30,15 @@ step "the same decisions in every build"
 cargo test --quiet --profile dev -p jostle-engine --test decisions
 cargo test --quiet --release -p jostle-engine --test decisions
 
-step "shell scripts"
+step "instructions of the hot paths"
+bash scripts/instructions.sh
+
+step "scripts"
 for script in scripts/*.sh .ci/run; do bash -n "$script"; done
+if command -v python3 >/dev/null; then
+  python3 -m compileall -q scripts
+  PYTHONPATH=scripts/bench python3 -m unittest discover -q -s scripts/bench
+fi
 
 step "README commands"
 bash scripts/readme-commands.sh

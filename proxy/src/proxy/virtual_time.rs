@@ -45,7 +45,8 @@ impl Driven {
         self.proxy.network.work(&mut self.proxy.turn);
         // The timer reports too, and says nothing of a socket.
         let reactor = &self.proxy.turn.reactor;
-        reactor.agains() > 0 || self.reports.iter().any(|(token, _)| reactor.owner(*token).is_some())
+        reactor.agains() > 0
+            || self.reports.iter().any(|(token, _)| reactor.owner(*token).is_some())
     }
 
     /// Serves the sockets until none of them has anything, without going on in time.
