@@ -5,6 +5,7 @@ import json
 import random
 import sys
 
+import curves
 import measure
 import programs
 import table
@@ -13,7 +14,7 @@ from rows import ROWS
 
 def arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench.sh", description=__doc__)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help="only these rows (beginnings of names)")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="only these rows (beginnings of names); `size [CURVE…]`: what grows with size")
     parser.add_argument("--list", action="store_true", help="name the rows and end")
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (5)")
     parser.add_argument("--seed", type=int, default=1, help="of the order within a round (1)")
@@ -71,12 +72,33 @@ def run(row, args):
     return ordered, beside
 
 
+def sizes(args):
+    """Measures and prints the curves that are named behind `size`."""
+    names = [name for name in curves.CURVES if not args.rows[1:] or name in args.rows[1:]]
+    if not names:
+        sys.exit(f"no such curve; there are {', '.join(curves.CURVES)}")
+    measure.prepare()
+    results = {}
+    for name in names:
+        results |= curves.run([name], min(args.rounds, 3))
+        print(curves.text(name, results[name], args.markdown), flush=True)
+    write(args, results)
+
+
+def write(args, told):
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump(told, file, indent=2, ensure_ascii=False)
+
+
 def main():
     args = arguments()
     if args.list:
         for row in ROWS.values():
             print(f"{row.name:18} {row.text}")
         return
+    if args.rows[:1] == ["size"]:
+        return sizes(args)
     names = [name for name in ROWS if not args.rows or any(name.startswith(row) for row in args.rows)]
     if not names:
         sys.exit("no such row; --list names them")
@@ -90,10 +112,9 @@ def main():
             print(table.text(row, lines) + "\n", flush=True)
     if args.markdown:
         print(table.markdown(results))
-    if args.json:
-        told = {row.name: {"text": row.text, "unit": row.unit, "programs": lines} for row, lines in results}
-        with open(args.json, "w") as file:
-            json.dump(told, file, indent=2, ensure_ascii=False)
+    write(args, {
+        row.name: {"text": row.text, "unit": row.unit, "programs": lines} for row, lines in results
+    })
 
 
 if __name__ == "__main__":

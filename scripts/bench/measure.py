@@ -45,6 +45,24 @@ def look_up(printed, path):
     return printed
 
 
+def load_alone(load, seconds_max=60):
+    """What jostle-load prints by itself, on the processor of relays."""
+    return printed(["taskset", "-c", processors()[1], os.environ["LOAD"], *load], seconds_max)
+
+
+def printed(command, seconds_max):
+    """The object that a command prints."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds_max, stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired:
+        raise Skip(f"not done after {seconds_max} s") from None
+    if done.returncode != 0:
+        raise Skip(done.stderr.strip()[-300:])
+    return json.loads(done.stdout)
+
+
 def measure(command, protocol, load, seconds_max=60):
     """What jostle-load prints about one relay."""
     ports = (next(PORTS), next(PORTS) - 1)
@@ -56,13 +74,5 @@ def measure(command, protocol, load, seconds_max=60):
         with relay as process:
             listen, upstream = (f"127.0.0.1:{port}" for port in ports)
             arguments = ["--to", listen, "--sink", upstream, "--of", str(process)]
-            try:
-                done = subprocess.run(
-                    ["taskset", "-c", load_processor, os.environ["LOAD"], *load, *arguments],
-                    capture_output=True, text=True, timeout=seconds_max, stdin=subprocess.DEVNULL,
-                )
-            except subprocess.TimeoutExpired:
-                raise Skip(f"not done after {seconds_max} s") from None
-            if done.returncode != 0:
-                raise Skip(done.stderr.strip()[-300:])
-            return json.loads(done.stdout)
+            command = ["taskset", "-c", load_processor, os.environ["LOAD"], *load, *arguments]
+            return printed(command, seconds_max)
