@@ -4,6 +4,7 @@ import argparse
 import json
 import random
 import sys
+from functools import partial
 
 import curves
 import measure
@@ -29,8 +30,14 @@ def arguments():
 
 
 def programs_of(row, args):
-    """Name -> (command, load) of all that a row measures."""
+    """Name -> what measures it once, of all that a row measures."""
+    if row.load[0] == "path":
+        return {"engine": lambda: measure.load_alone(row.load)}
     builds = {"": None, **{f" {name}": path for name, _, path in (b.partition("=") for b in args.jostle)}}
+    if row.load[0] == "sweep":
+        return {
+            f"jostle{build}": partial(measure.sweep, path, row.load) for build, path in builds.items()
+        }
     size = ["--size", args.size] if args.size and row.load[0] == "datagrams" else []
     load = [*row.load, *size]
     chosen = {}
@@ -44,7 +51,10 @@ def programs_of(row, args):
     for peer in row.peers:
         if args.peers == "all" or args.peers == "goal" and peer == row.against:
             chosen[peer] = (programs.PEERS[peer], load)
-    return chosen
+    return {
+        name: partial(measure.measure, command, row.protocol, load)
+        for name, (command, load) in chosen.items()
+    }
 
 
 def run(row, args):
@@ -57,16 +67,16 @@ def run(row, args):
         for name in order:
             if name not in chosen:
                 continue
-            command, load = chosen[name]
             try:
-                printed = measure.measure(command, row.protocol, load)
+                told = chosen[name]()
+                figure = measure.look_up(told, row.figure)
             except programs.Skip as reason:
                 print(f"{row.name}: {name} is not measured: {reason}", file=sys.stderr)
                 del chosen[name]
                 continue
-            figures.setdefault(name, []).append(measure.look_up(printed, row.figure))
+            figures.setdefault(name, []).append(figure)
             for label, path in row.beside.items():
-                beside[name].setdefault(label, []).append(measure.look_up(printed, path))
+                beside[name].setdefault(label, []).append(measure.look_up(told, path))
     # As they were named, not as they were drawn.
     ordered = {name: figures[name] for name in beside if name in figures}
     return ordered, beside

@@ -39,15 +39,35 @@ def processors():
     return str(there[0]), str(there[min(1, len(there) - 1)])
 
 
-def look_up(printed, path):
+def look_up(told, path):
+    """The figure at a path such as `times.p50_us`."""
+    figure = told
     for key in path.split("."):
-        printed = printed[key]
-    return printed
+        figure = figure[key]
+    if figure is None:
+        raise Skip(f"nothing arrived: {told}")
+    return figure
 
 
 def load_alone(load, seconds_max=60):
     """What jostle-load prints by itself, on the processor of relays."""
     return printed(["taskset", "-c", processors()[1], os.environ["LOAD"], *load], seconds_max)
+
+
+def sweep(program, load):
+    """The processor time of a sweep in virtual time, over the processors that it may have."""
+    program = program or os.environ["JOSTLE"]
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = ["--seed", "7", "-o", f"{folder}/rows.jsonl"]
+        process = subprocess.Popen(
+            [program, *load, *arguments], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            raise Skip(f"the sweep ended with status {process.returncode}")
+    seconds = used.ru_utime + used.ru_stime
+    return {"seconds": seconds / len(os.sched_getaffinity(0))}
 
 
 def printed(command, seconds_max):
