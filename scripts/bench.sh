@@ -14,7 +14,7 @@ if [ -z "${JOSTLE:-}" ]; then
 fi
 
 # Debian's relays, installed and not started; elsewhere those that are there are measured.
-export PATH="$PATH:/usr/sbin:$PWD/target/peers/bin"
+export PATH="$PATH:/usr/sbin"
 if [ "${PEERS:-yes}" = yes ]; then
   missing=()
   for entry in nginx:nginx haproxy:haproxy socat:socat rinetd:rinetd ip:iproute2; do
@@ -29,13 +29,6 @@ if [ "${PEERS:-yes}" = yes ]; then
     { apt-get update -qq &&
       DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >/dev/null ||
       echo "not installed, so not measured: ${missing[*]}" >&2
-  fi
-  # Toxiproxy in Rust; built once.
-  if ! command -v noxious-server >/dev/null && [ ! -e target/peers/tried ]; then
-    mkdir -p target/peers
-    cargo install --quiet --locked --root target/peers --target-dir target/peers/build noxious-server@1.0.4 >/dev/null 2>&1 ||
-      echo "not built, so not measured: noxious-server" >&2
-    touch target/peers/tried
   fi
 fi
 
