@@ -194,6 +194,23 @@ fn it_says_where_it_listens_and_ends_after_a_time() {
     assert!(output.stderr.is_empty(), "{}", stderr(&output));
 }
 
+/// With privileges or without: it says what it got, why it did not get more, and runs.
+#[test]
+fn precedence_is_granted_or_refused_in_words() {
+    let route = "udp://127.0.0.1:0=127.0.0.1:9";
+    let output = run(&["--json", "--realtime", "--spin", "0s", route, "--for", "10ms"]);
+    let text = stderr(&output);
+    assert!(output.status.success(), "{text}");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let line = lines.lines().find(|line| line.contains("realtime")).expect("a line of it");
+    let said: Value = serde_json::from_str(line).unwrap();
+    for (granted, remedy) in [("scheduled", "CAP_SYS_NICE"), ("locked", "CAP_IPC_LOCK")] {
+        let is_granted = said[granted].as_bool().unwrap();
+        assert_eq!(is_granted, !text.contains(remedy), "{granted}: {line} {text}");
+    }
+    refused(&["--spin", "50", route], 2, "--spin");
+}
+
 #[test]
 fn a_drawn_seed_is_told() {
     let output = run(&["udp://127.0.0.1:0=127.0.0.1:9", "--for", "10ms"]);

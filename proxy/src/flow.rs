@@ -85,13 +85,6 @@ impl FlowCounts {
         self.bytes += bytes;
         self.discarded += refused;
     }
-
-    /// Counts a packet that left a link.
-    pub(crate) fn left(&mut self, is_copy: bool, is_delivered: bool) {
-        self.packets += u64::from(!is_copy);
-        self.delivered += u64::from(is_delivered);
-        self.discarded += u64::from(!is_delivered);
-    }
 }
 
 /// Some of a route's flows, in the order of their numbers.

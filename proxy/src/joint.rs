@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// Stands for a time that has not begun.
 const NOT_BEGUN: u64 = u64::MAX;
 
+/// The bits of the numbers that the packets of a part may have: at a million a second for 12 days.
+const NUMBER_BITS: u32 = 40;
+
 /// What such relays share. Clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Joint(Arc<Inner>);
@@ -68,9 +71,10 @@ impl RoutePart {
     #[cfg(test)]
     pub(crate) const WHOLE: Self = Self { nth: 0, of: 1 };
 
-    /// Returns true if other loops have others.
-    pub(crate) const fn is_one_of_several(self) -> bool {
-        self.of > 1
+    /// Returns the number behind which those of its packets begin: no two packets of a route have
+    /// the same, and all are whole in a double, as JSON has them.
+    pub(crate) const fn numbers_from(self) -> u64 {
+        (self.nth as u64) << NUMBER_BITS
     }
 }
 

@@ -61,6 +61,7 @@ mod observed;
 mod orders;
 mod own;
 mod past;
+mod pipes;
 mod proxy;
 mod reactor;
 mod relay;

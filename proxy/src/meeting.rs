@@ -46,7 +46,10 @@ impl Ear {
     pub(crate) fn attend(&self, mut site: Box<Site>) -> Option<Box<Site>> {
         while let Ok(call) = self.0.try_recv() {
             let (back, returned) = mpsc::sync_channel(1);
-            match call.send(Loan { site, back }) {
+            let sent = call.send(Loan { site, back });
+            // Who calls waits until nobody is left who could still lend.
+            drop(call);
+            match sent {
                 Ok(()) => site = returned.recv().ok()?,
                 // Nobody waits for it any more.
                 Err(unsent) => site = unsent.0.site,

@@ -76,8 +76,8 @@ impl Network {
     }
 
     /// Returns how many loops a route is to have.
-    pub(crate) fn loops_of(&self, _route: &Route) -> usize {
-        1
+    pub(crate) fn loops_of(&self, route: &Route) -> usize {
+        route.workers.among(self.loops)
     }
 
     /// Adds a route that a proxy starts with, to the loop that has the fewest. Whether it leads to
@@ -241,6 +241,7 @@ impl Network {
             let Site { fleet, turn, .. } = sites.at(site)?;
             fleet.leave(index, turn.now + drain, turn);
         }
+        sites.take_in();
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use crate::meeting;
 use crate::network::Network;
 use crate::orders::{ORDERS_MAX, Prepared, RouteState};
 use crate::own::OwnAddresses;
+use crate::pipes::Pipes;
 use crate::reactor::Reactor;
 use crate::resolve::Names;
 use crate::settings::{Settings, StartError};
@@ -24,7 +25,10 @@ use crate::worker::Worker;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_engine::memory::Memory;
-use jostle_sys::{Inbox, Outbox, is_out_of_descriptors, open_descriptors, raise_descriptor_limit};
+use jostle_sys::{
+    Inbox, Outbox, Realtime, is_out_of_descriptors, open_descriptors, raise_descriptor_limit,
+    take_precedence,
+};
 use std::io;
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -46,8 +50,10 @@ pub struct Proxy {
 struct OtherLoop {
     worker: Worker,
     site: Box<Site>,
-    begin: SyncSender<(Worker, Box<Site>)>,
+    /// Lets it begin, before ordinary programs or not.
+    begin: SyncSender<(Worker, Box<Site>, bool)>,
     thread: JoinHandle<Option<(Worker, Box<Site>)>>,
+    takes_precedence: bool,
 }
 
 impl Proxy {
@@ -63,7 +69,8 @@ impl Proxy {
         let Settings { sinks, on_client, workers, .. } = settings;
         let Settings { spin, connect_timeout, negotiation_timeout, memory, per_source, .. } =
             settings;
-        let Settings { amplification, tells_of_upstreams, kept_descriptors, .. } = settings;
+        let Settings { amplification, tells_of_upstreams, kept_descriptors, splices, .. } =
+            settings;
         let loops = workers.clamp(1, Settings::WORKERS_MAX);
         let options = LoopOptions {
             portable,
@@ -105,6 +112,7 @@ impl Proxy {
                     outbox: Box::new(Outbox::new(portable)),
                 },
                 own,
+                pipes: Pipes::new(splices && !portable, limit / loops),
                 scratch: vec![0; SCRATCH_BYTES],
                 now: Instant::START,
                 options,
@@ -189,6 +197,18 @@ impl Proxy {
         Control::new(Arc::clone(&self.crew), self.network.clone(), self.clock)
     }
 
+    /// Asks the system to run its loops before ordinary programs: on this thread, which is to
+    /// [run](Self::run) it, and on those of the others. Says what this one was granted; the others are
+    /// granted the same.
+    pub fn take_precedence(&mut self) -> Realtime {
+        self.first.1.turn.reactor.take_rests();
+        for other in &mut self.others {
+            other.takes_precedence = true;
+            other.site.turn.reactor.take_rests();
+        }
+        take_precedence()
+    }
+
     /// Relays on this thread, and those of the other loops, until it is stopped, then finishes what
     /// is open for as long as it was told.
     pub fn run(self) -> Summary {
@@ -208,21 +228,24 @@ impl Proxy {
 
 impl OtherLoop {
     fn new((worker, site): (Worker, Box<Site>)) -> io::Result<Self> {
-        let (begin, waits) = mpsc::sync_channel::<(Worker, Box<Site>)>(1);
+        let (begin, waits) = mpsc::sync_channel::<(Worker, Box<Site>, bool)>(1);
         let name = format!("worker {}", worker.number + 1);
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             // Without a word it is not needed.
-            let (worker, site) = waits.recv().ok()?;
+            let (worker, site, takes_precedence) = waits.recv().ok()?;
+            if takes_precedence {
+                log::debug!("worker {}: {:?}", worker.number + 1, take_precedence());
+            }
             worker.run(site)
         })?;
-        Ok(Self { worker, site, begin, thread })
+        Ok(Self { worker, site, begin, thread, takes_precedence: false })
     }
 
     /// Lets it relay.
     fn begin(self) -> JoinHandle<Option<(Worker, Box<Site>)>> {
-        let Self { worker, site, begin, thread } = self;
+        let Self { worker, site, begin, thread, takes_precedence } = self;
         // It waits, or has failed, which its end tells.
-        let _ = begin.send((worker, site));
+        let _ = begin.send((worker, site, takes_precedence));
         thread
     }
 }

@@ -49,16 +49,109 @@ pub(crate) struct Readiness {
     pub(crate) writable: bool,
     /// The socket has failed.
     pub(crate) failed: bool,
+    /// The other side will send no more.
+    pub(crate) ended: bool,
+    /// There is an urgent byte.
+    pub(crate) urgent: bool,
+}
+
+/// The time that it takes to wake up, at most as a rule: one that slept knows no better when an event
+/// came.
+const WAKE: Duration = Duration::from_micros(50);
+
+/// Whether events follow each other so fast that it pays to look for the next one without sleeping.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// Rises by two with each event that came soon, falls by one with each that did not.
+    credit: u8,
+}
+
+impl Pace {
+    /// After so many that came late nothing is expected any more.
+    const CREDIT_MOST: u8 = 8;
+
+    const fn note(&mut self, came_soon: bool) {
+        self.credit = match (came_soon, self.credit + 2) {
+            (true, more) if more <= Self::CREDIT_MOST => more,
+            (true, _) => Self::CREDIT_MOST,
+            (false, _) => self.credit.saturating_sub(1),
+        };
+    }
+
+    /// Returns true if more than a third of the last events came soon: one that is met awake spares
+    /// half of what looking for one in vain costs.
+    const fn is_brisk(self) -> bool {
+        self.credit > 0
+    }
+}
+
+/// The shortest wait that is slept through instead of being spun through for the sake of a rest.
+const REST_LEAST: Duration = Duration::from_micros(15);
+
+/// The part of a sleep in which the processor is at work, putting the thread to sleep and waking it.
+const REST_COST: Duration = Duration::from_micros(10);
+
+/// What may be owed before a rest is due.
+const REST_LATER: Duration = Duration::from_micros(100);
+
+/// The most that is owed: work that took all the time is not made up for by sleeping.
+const REST_MOST: Duration = Duration::from_millis(1);
+
+/// The sleep that a loop owes: an eighth of the time that it was awake.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    /// The time up to which it is known how long it was awake.
+    seen: Instant,
+    owed: Duration,
+}
+
+impl Rest {
+    /// Returns true if it has been awake for too long, which it was up to `now`.
+    fn is_due(&mut self, now: Instant) -> bool {
+        self.owed = (self.owed + now.since(self.seen) / 8).min(REST_MOST);
+        self.seen = now;
+        self.owed > REST_LATER
+    }
+
+    /// Notes that it slept from then on.
+    fn slept(&mut self, time: Duration) {
+        let rested = time.saturating_sub(REST_COST);
+        self.owed = self.owed.saturating_sub(rested);
+        self.seen += rested;
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { credit: 1 }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 enum TokenEntry {
     /// The waker or the timer: being woken is all they are for.
     Internal,
-    Socket(Owner),
+    /// Its owner, in half the room: there may be many.
+    Socket { relay: u32, socket: u32 },
     /// Given up in this turn; events about it may still be in hand, so the number is not given out
     /// again before the next wait.
     Retired,
+}
+
+impl TokenEntry {
+    fn of(Owner { relay, socket: SocketKey(key) }: Owner) -> Self {
+        let relay = u32::try_from(relay).expect("a process has fewer relays");
+        // The last number stays the last.
+        let is_last = key == usize::MAX;
+        let key = if is_last { Ok(u32::MAX) } else { u32::try_from(key) };
+        Self::Socket { relay, socket: key.expect("a process has fewer sockets") }
+    }
+
+    fn owner(self) -> Option<Owner> {
+        let Self::Socket { relay, socket } = self else { return None };
+        let key = if socket == u32::MAX { usize::MAX } else { socket as usize };
+        Some(Owner { relay: relay as usize, socket: SocketKey(key) })
+    }
 }
 
 /// The sockets of the loop and the wait for them.
@@ -69,13 +162,16 @@ pub(crate) struct Reactor {
     retired: Vec<usize>,
     again: VecDeque<Token>,
     clock: Clock,
-    timer: Option<Timer>,
+    timer: Option<(Timer, Token)>,
     /// The time that the timer is set to.
     armed: Option<Instant>,
     waker: Arc<Waker>,
     /// The time to look for events without sleeping, after one and before a deadline.
     spin: Duration,
     last_event: Instant,
+    pace: Pace,
+    /// Set where spinning must not take all the time.
+    rest: Option<Rest>,
 }
 
 impl Reactor {
@@ -91,6 +187,7 @@ impl Reactor {
         } else {
             let token = Token(entries.insert(TokenEntry::Internal));
             Timer::new(poll.registry(), token)
+                .map(|timer| (timer, token))
                 .inspect_err(|error| {
                     log::debug!("no fine timer, deadlines are met to a millisecond: {error}")
                 })
@@ -108,6 +205,8 @@ impl Reactor {
             waker,
             spin,
             last_event: Instant::START,
+            pace: Pace::default(),
+            rest: None,
         })
     }
 
@@ -131,7 +230,7 @@ impl Reactor {
         let entry = self.entries.vacant_entry();
         let token = Token(entry.key());
         self.poll.registry().register(socket, token, interest)?;
-        entry.insert(TokenEntry::Socket(owner));
+        entry.insert(TokenEntry::of(owner));
         Ok(token)
     }
 
@@ -140,16 +239,27 @@ impl Reactor {
         if let Err(error) = self.poll.registry().deregister(socket) {
             log::debug!("deregistering {token:?}: {error}");
         }
+        self.retire(token);
+    }
+
+    /// Gives up a socket that the caller closes at once, and of which there is no second handle.
+    pub(crate) fn remove_closing(&mut self, socket: &mut impl Source, token: Token) {
+        // The close deregisters it (epoll(7)); elsewhere it is not to be relied on.
+        if cfg!(target_os = "linux") {
+            self.retire(token);
+        } else {
+            self.remove(socket, token);
+        }
+    }
+
+    fn retire(&mut self, token: Token) {
         self.entries[token.0] = TokenEntry::Retired;
         self.retired.push(token.0);
     }
 
     /// Returns the owner of `token`; `None` if it was given up meanwhile.
     pub(crate) fn owner(&self, token: Token) -> Option<Owner> {
-        match self.entries.get(token.0) {
-            Some(TokenEntry::Socket(owner)) => Some(*owner),
-            _ => None,
-        }
+        self.entries.get(token.0).and_then(|entry| entry.owner())
     }
 
     /// Asks to be called again, after all others had a turn, without a new event. At most one
@@ -173,25 +283,36 @@ impl Reactor {
         for key in self.retired.drain(..) {
             self.entries.remove(key);
         }
+        let mut slept = false;
         loop {
             let now = self.clock.now();
             let due = deadline.is_some_and(|at| at <= now);
-            let spinning = now < self.last_event + self.spin
-                || deadline.is_some_and(|at| at <= now + self.spin);
-            let timeout = if due || spinning || !self.again.is_empty() {
-                Some(Duration::ZERO)
+            let must_rest = self.rest.as_mut().is_some_and(|rest| rest.is_due(now));
+            let margin = if must_rest { REST_LEAST } else { self.spin };
+            let expects = self.pace.is_brisk() && !must_rest && now < self.last_event + self.spin;
+            let spinning = expects || deadline.is_some_and(|at| at <= now + margin);
+            let sleeps = !due && !spinning && self.again.is_empty();
+            let timeout = if sleeps {
+                slept = true;
+                // One that rests is woken when it is due: there is no time to spin before that.
+                self.arm(now, deadline, if must_rest { Duration::ZERO } else { self.spin })
             } else {
-                self.arm(now, deadline)
+                Some(Duration::ZERO)
             };
             match self.poll.poll(&mut self.events, timeout) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
                 Err(error) => return Err(error),
             }
+            if let Some(rest) = self.rest.as_mut().filter(|_| sleeps) {
+                rest.slept(self.clock.now().since(now));
+            }
             let quiet = self.events.is_empty();
             if !quiet || due || !spinning || !self.again.is_empty() {
                 let now = self.clock.now();
-                if !quiet {
+                if !quiet && !self.is_timer_alone() {
+                    let patience = self.spin + if slept { WAKE } else { Duration::ZERO };
+                    self.pace.note(now.since(self.last_event) <= patience);
                     self.last_event = now;
                 }
                 if self.armed.is_some_and(|at| at <= now) {
@@ -202,13 +323,35 @@ impl Reactor {
         }
     }
 
+    /// Lets no more than eight ninths of the time pass awake by spinning: a system gives those that run
+    /// before ordinary programs no more than a share, and stops them for the rest of it (Linux: 95 %
+    /// of a second, sched(7)).
+    pub(crate) fn take_rests(&mut self) {
+        self.rest = Some(Rest { seen: self.clock.now(), owed: Duration::ZERO });
+    }
+
+    /// Returns true if the timer is all that the last wait reported.
+    fn is_timer_alone(&self) -> bool {
+        let mut events = self.events.iter();
+        let first = events.next().map(|event| event.token());
+        first.is_some()
+            && first == self.timer.as_ref().map(|(_, token)| *token)
+            && events.next().is_none()
+    }
+
     /// Sets the timer so that it leaves time to spin before the deadline, and says how long mio is
-    /// to wait itself.
-    fn arm(&mut self, now: Instant, deadline: Option<Instant>) -> Option<Duration> {
+    /// to wait itself. A timer that goes off before that stays as it is: to be woken once in vain
+    /// costs no more than to set it anew each time that what was due first is done with.
+    fn arm(
+        &mut self,
+        now: Instant,
+        deadline: Option<Instant>,
+        margin: Duration,
+    ) -> Option<Duration> {
         let at = deadline?;
-        let Some(timer) = &self.timer else { return Some(at.since(now)) };
-        let wake = at - self.spin;
-        if self.armed != Some(wake) {
+        let Some((timer, _)) = &self.timer else { return Some(at.since(now)) };
+        let wake = at - margin;
+        if self.armed.is_none_or(|armed| armed > wake) {
             if let Err(error) = timer.arm(wake.since(now)) {
                 log::warn!("the timer failed, deadlines are met to a millisecond: {error}");
                 self.timer = None;
@@ -226,8 +369,79 @@ impl Reactor {
                 readable: event.is_readable() || event.is_read_closed(),
                 writable: event.is_writable() || event.is_write_closed(),
                 failed: event.is_error(),
+                ended: event.is_read_closed(),
+                urgent: event.is_priority(),
             };
             (event.token(), readiness)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_brisk_while_events_keep_coming_and_lame_soon_after() {
+        let mut pace = Pace::default();
+        assert!(pace.is_brisk(), "the first is not known to be the last");
+        pace.note(false);
+        assert!(!pace.is_brisk());
+        // One in two comes soon: that pays. One in four does not.
+        for turn in 0..100 {
+            pace.note(turn % 2 == 0);
+            assert!(pace.is_brisk(), "{turn}");
+        }
+        let brisk = (0..400).filter(|turn| {
+            pace.note(turn % 4 == 0);
+            pace.is_brisk()
+        });
+        assert!((50..=250).contains(&brisk.count()));
+        for _ in 0..100 {
+            pace.note(true);
+        }
+        let lame = (0..).position(|_| {
+            pace.note(false);
+            !pace.is_brisk()
+        });
+        assert_eq!(lame, Some(usize::from(Pace::CREDIT_MOST) - 1));
+    }
+
+    #[test]
+    fn who_rests_when_it_is_due_is_awake_for_eight_ninths_of_the_time() {
+        let (mut rest, mut rested) = (Rest { seen: Instant::START, owed: Duration::ZERO }, 0);
+        let (mut now, step) = (Instant::START, Duration::from_micros(10));
+        for _ in 0..100_000 {
+            now += step;
+            if rest.is_due(now) {
+                rest.slept(step + REST_COST);
+                now += step + REST_COST;
+                rested += step.as_micros();
+            }
+        }
+        let total = now.since(Instant::START).as_micros();
+        assert!((total * 10 / 91..=total * 10 / 89).contains(&rested), "{rested} of {total}");
+        // A long sleep is no reason never to sleep again.
+        rest.slept(Duration::from_secs(60));
+        now += Duration::from_secs(60);
+        assert!(!rest.is_due(now + Duration::from_micros(770)));
+        assert!(rest.is_due(now + Duration::from_micros(900)));
+        assert!(rest.is_due(now + Duration::from_secs(60)));
+        rest.slept(REST_MOST + REST_COST);
+        assert_eq!(rest.owed, Duration::ZERO, "no more than so much is made up for");
+    }
+
+    #[test]
+    fn what_is_owned_is_found_by_its_token_until_it_is_given_up() {
+        for owner in [
+            Owner { relay: 0, socket: SocketKey(0) },
+            Owner { relay: 70_000, socket: SocketKey(4_000_000) },
+            Owner { relay: 1, socket: SocketKey(usize::MAX) },
+        ] {
+            assert_eq!(TokenEntry::of(owner).owner(), Some(owner));
+        }
+        assert_eq!(TokenEntry::Internal.owner(), None);
+        assert_eq!(TokenEntry::Retired.owner(), None);
+        assert!(size_of::<TokenEntry>() <= 12, "there may be many");
     }
 }

@@ -149,6 +149,12 @@ impl Upstream {
         addresses
     }
 
+    /// Returns the one of them that is tried first.
+    pub(crate) fn first_address(&self, client: SocketAddr) -> Option<SocketAddr> {
+        let own = self.addresses.iter().find(|address| address.is_ipv4() == client.is_ipv4());
+        own.or_else(|| self.addresses.first()).copied()
+    }
+
     /// The same upstream with what `other` knows of it, if that leads to the same name.
     pub(crate) fn knowing(self, other: Option<&Self>) -> Self {
         let known = other.filter(|other| other.target == self.target);
@@ -349,6 +355,10 @@ mod tests {
             local.addresses("[::1]:1".parse().unwrap()),
             ["[::1]:53".parse().unwrap(), "127.0.0.1:53".parse().unwrap()]
         );
+        for client in ["[::1]:1", "127.0.0.1:1"].map(|text| text.parse().unwrap()) {
+            let first = local.addresses(client).first().copied();
+            assert_eq!(local.first_address(client), first);
+        }
         let mut named = unasked("host.example");
         assert!(
             named.is_awaited() && named.is_for(&HostPort { host: "host.example".into(), port: 53 })

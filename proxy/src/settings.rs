@@ -27,9 +27,13 @@ pub struct Settings {
     pub sinks: Vec<Box<dyn Sink>>,
     /// Is told of each new client: a flow of UDP, a connection of TCP.
     pub on_client: Option<ClientHook>,
-    /// The time to look for work without sleeping, after some and before a deadline. It costs
-    /// processor time and spares the wake-up, which takes tens of microseconds. Zero: never.
+    /// The time to look for work without sleeping, before a deadline, and after some work while more
+    /// keeps coming. It costs processor time and spares the wake-up, which takes tens of
+    /// microseconds. Zero: never.
     pub spin: Duration,
+    /// Let bulk transfers of TCP that no rule acts on and nobody observes pass inside the kernel,
+    /// where it can do that (`splice`); otherwise they are read and written.
+    pub splices: bool,
     /// The time that an upstream has to answer a TCP connect.
     pub connect_timeout: Duration,
     /// The time that a client of a forward listener has to say where it wants to go.
@@ -88,6 +92,7 @@ impl Settings {
             sinks: Vec::new(),
             on_client: None,
             spin: Self::SPIN_DEFAULT,
+            splices: true,
             connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
             negotiation_timeout: Self::NEGOTIATION_TIMEOUT_DEFAULT,
             amplification: Self::AMPLIFICATION_DEFAULT,

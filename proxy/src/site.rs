@@ -25,6 +25,18 @@ impl Site {
         Self { number, fleet: Fleet::default(), past: Past::default(), turn, rules_on: true }
     }
 
+    /// Serves the sockets that asked for it, such as those from which a relay that goes takes in what
+    /// has come so far.
+    fn serve_asked(&mut self) {
+        let Self { fleet, turn, .. } = self;
+        for _ in 0..turn.reactor.agains() {
+            let token = turn.reactor.next_again();
+            if let Some(owner) = token.and_then(|token| turn.reactor.owner(token)) {
+                fleet.serve(owner, turn);
+            }
+        }
+    }
+
     /// Does what is due.
     pub(crate) fn work(&mut self) {
         let Self { fleet, past, turn, .. } = self;
@@ -63,6 +75,14 @@ impl<'a> Sites<'a> {
         }
         let other = self.others.iter_mut().find(|site| site.number == number);
         other.map(Box::as_mut).ok_or(OrderError::Ended)
+    }
+
+    /// Lets relays that were told to go take in what has come so far, if several loops take part:
+    /// who gave the order must not find that an old relay takes what was sent after the answer.
+    pub(crate) fn take_in(&mut self) {
+        if !self.others.is_empty() {
+            self.all().for_each(Site::serve_asked);
+        }
     }
 
     /// Returns those that take part.

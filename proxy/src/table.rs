@@ -1,17 +1,21 @@
 //! The one kind of table that is hashed: what is looked up for every packet.
 
-/// From keys to places in a slab.
+/// From keys to places in a slab, as numbers of some size.
 #[expect(
     clippy::disallowed_types,
     reason = "looked up for every packet; nothing depends on its order"
 )]
-pub(crate) type Table<K> = std::collections::HashMap<K, usize>;
+pub(crate) type Table<K, P = usize> = std::collections::HashMap<K, P>;
 
 /// Returns those of a table by number with the lowest numbers above `after`, at most `most` of
 /// them and in order, and whether there are more.
-pub(crate) fn lowest(table: &Table<u32>, after: u32, most: usize) -> (Vec<(u32, usize)>, bool) {
+pub(crate) fn lowest<P: Copy + Ord>(
+    table: &Table<u32, P>,
+    after: u32,
+    most: usize,
+) -> (Vec<(u32, P)>, bool) {
     let above = table.iter().filter(|(number, _)| **number > after);
-    let mut found: Vec<(u32, usize)> = above.map(|(number, place)| (*number, *place)).collect();
+    let mut found: Vec<(u32, P)> = above.map(|(number, place)| (*number, *place)).collect();
     let more = found.len() > most;
     if more {
         found.select_nth_unstable(most);

@@ -4,6 +4,7 @@ use crate::client::{ClientHook, NewClient};
 use crate::descriptors::Descriptors;
 use crate::look_ups::LookUps;
 use crate::own::OwnAddresses;
+use crate::pipes::Pipes;
 use crate::reactor::{Reactor, RelayId};
 use crate::resolve::Names;
 use crate::sinks::Sinks;
@@ -32,6 +33,8 @@ pub(crate) struct Turn {
     pub(crate) datagrams: Datagrams,
     /// The addresses that the proxy listens on with UDP.
     pub(crate) own: OwnAddresses,
+    /// The pipes by which bulk transfers pass.
+    pub(crate) pipes: Pipes,
     /// The buffer that streams are read into.
     pub(crate) scratch: Vec<u8>,
     /// The time at which this turn began. What a turn reads arrived before or during it.

@@ -11,6 +11,7 @@ use crate::shared::Contention;
 use crate::site::{Site, Sites};
 use crate::snapshot::{Page, Reading};
 use crate::summary::MemorySummary;
+use crate::turn::Turn;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use mio::Token;
@@ -70,7 +71,12 @@ impl Worker {
             // Of several requests to stop the shortest counts, also of those that come later.
             let stopped = || self.crew.flags().stopped();
             let stop_at = draining_since.zip(stopped()).map(|(since, drain)| since + drain);
-            let deadline = [site.fleet.deadline(), site.turn.sinks.deadline(), stop_at];
+            let deadline = [
+                site.fleet.deadline(),
+                site.turn.sinks.deadline(),
+                site.turn.pipes.deadline(),
+                stop_at,
+            ];
             let now = match site.turn.reactor.wait(deadline.into_iter().flatten().min()) {
                 Ok(now) => now,
                 Err(error) => {
@@ -94,6 +100,8 @@ impl Worker {
             }
             site.work();
             site.turn.sinks.flush(now);
+            let Turn { pipes, descriptors, .. } = &mut site.turn;
+            pipes.rest(now, descriptors);
             if draining_since.is_some() {
                 let is_drained = site.turn.reactor.agains() == 0 && site.fleet.is_over();
                 let are_drained = self.crew.are_drained(self.number, is_drained);
@@ -106,7 +114,7 @@ impl Worker {
     }
 
     /// Carries out what was ordered from outside, and takes what the resolver has found.
-    fn obey(&self, site: &mut Site) {
+    pub(crate) fn obey(&self, site: &mut Site) {
         self.network.switch(self.crew.flags().rules_on(), site);
         for _ in 0..ORDERS_PER_TURN {
             let Ok(order) = self.mailbox.try_recv() else { break };
@@ -280,7 +288,7 @@ impl Worker {
 }
 
 /// Lets the sockets have their turns.
-fn serve(site: &mut Site, reports: &mut Vec<(Token, Readiness)>) {
+pub(crate) fn serve(site: &mut Site, reports: &mut Vec<(Token, Readiness)>) {
     let Site { fleet, turn, .. } = site;
     reports.clear();
     reports.extend(turn.reactor.reports());

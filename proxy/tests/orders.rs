@@ -8,13 +8,13 @@ mod support;
 use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
 use jostle_engine::profile::Profile;
-use jostle_proxy::{OrderError, RouteId, Settings, StartError};
+use jostle_proxy::{OrderError, RouteId, StartError};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc;
 use std::time::Duration;
 use support::{
-    Brake, PATIENCE, Running, assert_conserved, on_one_port, route, rules, settings,
+    Brake, PATIENCE, Running, assert_conserved, no_routes, on_one_port, route, rules, settings,
     vacant_address, wait_until,
 };
 
@@ -28,7 +28,7 @@ fn udp(address: &str) -> UdpSocket {
 
 /// A proxy that begins without routes.
 fn empty() -> Running {
-    Running::with(Settings::new(Vec::new(), 7))
+    Running::with(no_routes())
 }
 
 fn receive(socket: &UdpSocket) -> (String, SocketAddr) {

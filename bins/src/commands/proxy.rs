@@ -13,6 +13,7 @@ mod panel;
 mod pcap;
 mod plan;
 mod ready;
+mod realtime;
 mod reload;
 mod report;
 mod status;
@@ -40,6 +41,7 @@ use jostle_study::profiles;
 use jostle_study::weather::ChosenWeather;
 use outputs::Outputs;
 use pcap::{Pcap, PcapArgs};
+use realtime::Timing;
 use reload::{Changer, Wishes};
 use serde_json::json;
 use status::Status;
@@ -87,7 +89,8 @@ pub struct ProxyArgs {
     /// "tcp://127.0.0.1:8080", "upstream": "127.0.0.1:80", "profile": "geo-satellite" } ] }
     /// (docs/config.md; "profile schema --config" prints its schema)
     #[arg(long, value_name = "FILE",
-        conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow", "idle", "allow", "user"])]
+        conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow", "idle", "allow", "user",
+            "spread"])]
     config: Option<PathBuf>,
     /// Read the file of --config again whenever it is written, and each profile that it names; SIGHUP
     /// has it read again without that. What did not change goes on undisturbed
@@ -179,6 +182,15 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "FACTOR", default_value = "3", value_parser = plan::amplification,
         hide_short_help = true, help_heading = "The relays")]
     amplification: plan::Amplification,
+    /// Spread the routes over so many event loops, each on a thread of its own; or "auto", one for
+    /// each core. What happens to a packet does not depend on it
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = plan::workers,
+        hide_short_help = true, help_heading = "The relays")]
+    workers: usize,
+    /// Let all workers share each route, client by client. Its rules have to be "per": "flow"; those
+    /// of the command line are, then
+    #[arg(long, hide_short_help = true, help_heading = "The relays")]
+    spread: bool,
     /// Answer Toxiproxy's API, so that its clients create, change and remove routes, on
     /// 127.0.0.1:8474 or at another address of this machine: --api=127.0.0.1:9000
     #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true,
@@ -188,6 +200,8 @@ pub struct ProxyArgs {
     panel: panel::PanelOptions,
     #[command(flatten)]
     access: Access,
+    #[command(flatten)]
+    timing: Timing,
     /// Use nothing that only Linux has
     #[arg(long, hide_short_help = true, help_heading = "The relays")]
     portable: bool,
@@ -222,7 +236,7 @@ impl ProxyArgs {
                 return Err(error);
             }
         };
-        let Started { proxy, registry, server, capture } = started;
+        let Started { mut proxy, registry, server, capture } = started;
         let has_file = plan.source.is_some();
         if has_file {
             registry.begin_with_file(&routes);
@@ -233,6 +247,8 @@ impl ProxyArgs {
             Journal::start(&registry, seed, file).context("the journal")
         });
         let journal = journal.transpose()?;
+        let remarks = plan::remarks_on_workers(self.workers, &routes);
+        remarks.iter().for_each(|remark| note(remark));
         if plan.drawn {
             note(&format!("seed {seed}"));
         }
@@ -262,6 +278,7 @@ impl ProxyArgs {
         }
         // A command prints to the terminal as it likes.
         let status = (!wraps && !self.json).then(|| Status::start(&stopper, &registry, dials));
+        self.timing.take_precedence(&mut proxy, printer);
         let mut summary = proxy.run();
         let captured = capture.map(Capture::finish).unwrap_or_default();
         summary.capture_lost = captured.lost;
@@ -315,10 +332,12 @@ impl ProxyArgs {
         // Machines count; people want to see that anything comes at all.
         settings.on_client = if self.json { None } else { first::hook() };
         settings.portable = self.portable;
+        settings.spin = self.timing.spin.0;
         settings.connect_timeout = self.connect_timeout.0;
         settings.amplification = self.amplification.0;
         settings.memory = plan::memory(self.memory)?;
         settings.per_source = self.per_source.map(|most| most as usize);
+        settings.workers = self.workers;
         if api.address.is_some() {
             settings.kept_descriptors = api.descriptors;
         }

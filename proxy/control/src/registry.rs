@@ -12,7 +12,7 @@ pub use reload::{ReloadError, Reloaded};
 use jostle_common::time::Instant;
 use jostle_engine::profile::Profile;
 use jostle_engine::route::{
-    Destination, HostPort, Listening, Route, TcpMode, Transports, parse_listen,
+    Destination, HostPort, Listening, Route, RouteWorkers, TcpMode, Transports, parse_listen,
 };
 use jostle_proxy::{Began, Carried, Control, OrderError, RouteId, RouteState};
 use serde_json::Value;
@@ -85,6 +85,7 @@ impl Entry {
             follow: false,
             idle: None,
             listening: Listening::default(),
+            workers: RouteWorkers::default(),
         };
         Self { tcp_follows: true, ..Self::of_route(route, listen, upstream) }
     }

@@ -162,7 +162,8 @@ impl Memory {
         for part in self.chain() {
             part.0.connections.fetch_add(1, Ordering::Relaxed);
         }
-        Some(Admission(Charge::new(self, CONNECTION_BYTES)))
+        self.take(CONNECTION_BYTES);
+        Some(Admission(self.clone()))
     }
 
     /// Takes `bytes`, whatever is left.
@@ -237,11 +238,12 @@ impl Drop for Charge {
 
 /// The place of a connection that was [admitted](Memory::admit).
 #[derive(Debug)]
-pub struct Admission(Charge);
+pub struct Admission(Memory);
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        for part in self.0.memory.chain() {
+        self.0.give_back(CONNECTION_BYTES);
+        for part in self.0.chain() {
             part.0.connections.fetch_sub(1, Ordering::Relaxed);
         }
     }

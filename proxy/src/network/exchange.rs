@@ -16,7 +16,6 @@ use crate::turn::Turn;
 use crate::udp::check_addresses;
 use jostle_common::transport::Transport;
 use jostle_engine::route::Route;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A route that is to take the place of another.
@@ -24,6 +23,8 @@ struct Successor {
     route: Route,
     upstream: Option<Upstream>,
     listening: ListeningSet,
+    /// Second handles of the sockets that are kept, where the relays that have them do not go on.
+    shared: Vec<(Transport, Opened)>,
     /// The first loop that is to have it, and how many.
     home: usize,
     loops: usize,
@@ -58,14 +59,14 @@ impl Network {
                 (Some(upstream), listening)
             }
         };
-        let is_new = |site: &usize| !old.sites().contains(site);
-        let besides = listening.kept.len() * (home..home + loops).filter(is_new).count();
+        let besides = listening.kept.len() * loops.saturating_sub(old.loops);
         let sockets = listening.opened.len() + besides;
         if !sites.leader().turn.descriptors.take(sockets) {
             return Err(OrderError::NoDescriptors);
         }
         let goes_on = old.sites() == (home..home + loops) && is_same_stream(&old.route, &route);
-        let new = Successor { route, upstream, listening, home, loops, goes_on };
+        let shared = Vec::new();
+        let new = Successor { route, upstream, listening, shared, home, loops, goes_on };
         self.exchange(&mut routes, id, new, sockets, drain, sites)
             .inspect_err(|_| sites.leader().turn.descriptors.give(sockets))
     }
@@ -99,6 +100,9 @@ impl Network {
             joints: &joints,
         };
         let given_up = old.sockets() + sockets - listeners.len() * loops;
+        if !goes_on {
+            new.shared = share_kept(old, &new, sites)?;
+        }
         let mut relays = Vec::new();
         for nth in 0..loops {
             for transport in Transport::ALL {
@@ -132,6 +136,7 @@ impl Network {
                 relay.follow(&route, rules_on, turn);
             })?;
         }
+        sites.take_in();
         warn_of_openness(&route, &listeners);
         let (circles, upstream) = (Alarm::default(), new.upstream);
         *routes.get_mut(id)? = RouteEntry {
@@ -172,43 +177,45 @@ impl Network {
             fleet.touch(index).listen(opened, turn).map_err(StartError::from)?;
             return Ok(Some(RelayPlace { site, transport, index }));
         }
-        opened.extend(sockets_kept(old, new, nth, transport, &kept, sites)?);
+        // Those that stay are shared until the old relays have drained.
+        let is_its = |(of, one): &mut (Transport, Opened)| *of == transport && one.nth == nth;
+        opened.extend(new.shared.extract_if(.., is_its).map(|(_, one)| one));
         let made = self.make(transport, part, keep, upstream, opened, sites.at(site)?);
         let index = made.map_err(StartError::from)?;
         Ok(Some(RelayPlace { site, transport, index }))
     }
 }
 
-/// Returns the sockets at the addresses that are kept for a new relay: those of the old one in its
-/// place are shared until that has drained, and where there was none another one is opened beside
-/// them. Those of loops that have no part any more are the first one's, or nobody would read them.
-fn sockets_kept(
+/// Returns second handles of the sockets at the addresses that are kept, dealt out to the parts of a
+/// route that takes the place of another: all of them are read then, however many loops had the old
+/// one. Where there are too few another one is opened beside them.
+fn share_kept(
     old: &RouteEntry,
     new: &Successor,
-    nth: usize,
-    transport: Transport,
-    kept: &[SocketAddr],
     sites: &mut Sites<'_>,
-) -> Result<Vec<Opened>, OrderError> {
-    let of = |sites: &mut Sites<'_>, site: usize| match old.relay(site, transport) {
-        Some(index) if !kept.is_empty() => {
-            let shared = sites.at(site)?.fleet.touch(index).share(kept);
-            shared.map_err(|cause| OrderError::from(StartError::from(cause)))
-        }
-        _ => Ok(Vec::new()),
-    };
-    let mut sockets = of(sites, new.home + nth)?;
-    if sockets.is_empty() {
-        let portable = sites.leader().turn.options.portable;
-        for one in of(sites, old.home)? {
-            sockets.push(beside(&one, transport, portable).map_err(StartError::from)?);
+) -> Result<Vec<(Transport, Opened)>, OrderError> {
+    let portable = sites.leader().turn.options.portable;
+    let mut all = Vec::new();
+    for transport in Transport::ALL {
+        for address in new.listening.kept(transport) {
+            let mut shared = Vec::new();
+            for place in old.relays.iter().filter(|place| place.transport == transport) {
+                let more = touch(place, sites, |relay, _, _| relay.share(&[address]))?;
+                shared.extend(more.map_err(StartError::from)?);
+            }
+            while shared.len() < new.loops
+                && let Some(one) = shared.first()
+            {
+                let one = beside(one, transport, portable).map_err(StartError::from)?;
+                shared.push(one);
+            }
+            let dealt = shared.into_iter().enumerate();
+            all.extend(dealt.map(|(place, one)| {
+                (transport, Opened { nth: place % new.loops, ..one })
+            }));
         }
     }
-    let has_part = |site: &usize| (new.home..new.home + new.loops).contains(site);
-    for site in old.sites().filter(|site| nth == 0 && !has_part(site)) {
-        sockets.extend(of(sites, site)?);
-    }
-    Ok(sockets)
+    Ok(all)
 }
 
 /// Undoes what was done for `relays` of a route that was to replace another.

@@ -2,9 +2,13 @@
 //! what takes minutes is tested to the nanosecond and at once.
 
 use super::*;
+use crate::reactor::Readiness;
+use crate::worker::serve;
 use jostle_engine::route::Configuration;
 use std::io::{ErrorKind, Read, Write};
+use mio::Token;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
 /// Looks at the sockets without an event between them after which nothing more is to come.
 const QUIET_LOOKS: usize = 5;
@@ -34,19 +38,34 @@ impl Driven {
         Self { proxy: Proxy::bind(settings).unwrap(), reports: Vec::new() }
     }
 
+    /// The loop and what it works on.
+    fn parts(&mut self) -> (&Worker, &mut Site) {
+        let (worker, site) = &mut self.proxy.first;
+        (worker, site)
+    }
+
+    fn turn(&mut self) -> &mut Turn {
+        &mut self.proxy.first.1.turn
+    }
+
     /// Serves the sockets once, at the time that it is. Returns true if any of them had something.
     fn look(&mut self) -> bool {
-        let now = self.proxy.turn.now;
-        let soon = self.proxy.turn.reactor.now() + Duration::from_millis(1);
-        self.proxy.turn.reactor.wait(Some(soon)).unwrap();
-        self.proxy.turn.now = now;
-        self.proxy.obey();
-        self.proxy.serve(&mut self.reports);
-        self.proxy.network.work(&mut self.proxy.turn);
+        let turn = self.turn();
+        let now = turn.now;
+        let soon = turn.reactor.now() + Duration::from_millis(1);
+        turn.reactor.wait(Some(soon)).unwrap();
+        turn.now = now;
+        let mut reports = std::mem::take(&mut self.reports);
+        let (worker, site) = self.parts();
+        worker.obey(site);
+        serve(site, &mut reports);
+        site.work();
         // The timer reports too, and says nothing of a socket.
-        let reactor = &self.proxy.turn.reactor;
-        reactor.agains() > 0
-            || self.reports.iter().any(|(token, _)| reactor.owner(*token).is_some())
+        let reactor = &site.turn.reactor;
+        let any = reports.iter().any(|(token, _)| reactor.owner(*token).is_some());
+        let looked = reactor.agains() > 0 || any;
+        self.reports = reports;
+        looked
     }
 
     /// Serves the sockets until none of them has anything, without going on in time.
@@ -65,11 +84,11 @@ impl Driven {
     fn go_to(&mut self, time: Duration) {
         self.settle();
         let end = Instant::START + time;
-        while let Some(at) = self.proxy.network.fleet.deadline().filter(|at| *at <= end) {
-            self.proxy.turn.now = self.proxy.turn.now.max(at);
+        while let Some(at) = self.parts().1.fleet.deadline().filter(|at| *at <= end) {
+            self.turn().now = self.turn().now.max(at);
             self.settle();
         }
-        self.proxy.turn.now = end;
+        self.turn().now = end;
         self.settle();
     }
 

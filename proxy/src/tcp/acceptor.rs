@@ -1,6 +1,7 @@
 //! The listening sockets of a TCP relay, and when they are left alone for want of descriptors.
 
 use super::TcpPart;
+use super::connect::{inherits, prepare};
 use super::restraint::Restraint;
 use crate::listener::{BACKLOG, Opened};
 use crate::reactor::{Owner, Reactor};
@@ -42,9 +43,33 @@ pub(super) struct Acceptor {
     slow: bool,
     /// Set while nobody listens.
     closed: bool,
+    /// The limit to the silence of those that are accepted.
+    silence: Option<Duration>,
+    /// Keep to what every system has.
+    portable: bool,
 }
 
 impl Acceptor {
+    /// An acceptor of connections whose silence has a limit.
+    pub(super) fn new(silence: Option<Duration>, portable: bool) -> Self {
+        Self { silence, portable, ..Self::default() }
+    }
+
+    /// Sets the limit to the silence of those that are accepted from now on.
+    pub(super) fn set_silence(&mut self, limit: Option<Duration>) {
+        if std::mem::replace(&mut self.silence, limit) == limit || !inherits(self.portable) {
+            return;
+        }
+        #[cfg(target_os = "linux")]
+        for (_, listener) in &self.sockets {
+            // Without a limit the option is zero, as it is to begin with.
+            let set = SockRef::from(&listener.socket).set_tcp_user_timeout(limit);
+            if let Err(error) = set {
+                log::debug!("TCP_USER_TIMEOUT: {error}");
+            }
+        }
+    }
+
     /// Adds sockets, all or none.
     pub(super) fn add(
         &mut self,
@@ -66,6 +91,9 @@ impl Acceptor {
                 Ok(token) => {
                     let mut restraint = Restraint::default();
                     restraint.set(&SockRef::from(&socket), self.restrains);
+                    if inherits(self.portable) {
+                        prepare(&SockRef::from(&socket), self.silence, false);
+                    }
                     let (paused_until, again) = (None, false);
                     added.push(self.sockets.insert(AcceptSocket {
                         socket,

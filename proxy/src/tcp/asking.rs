@@ -165,22 +165,22 @@ impl TcpRelay {
         let asking = self.askings.begin(index, until);
         let connection = self.connections.at(index);
         connection.progress = Progress::Asking;
-        connection.asking = asking.map(Box::new);
+        connection.beside_mut().asking = asking.map(Box::new);
     }
 
     /// Reads what a client says, and answers.
     pub(super) fn negotiate(&mut self, index: usize, turn: &mut Turn) {
         for _ in 0..READS_PER_TURN {
             let Some(connection) = self.connections.get_mut(index) else { return };
-            let Some(mut asking) = connection.asking.take() else { return };
+            let Some(mut asking) = connection.beside_mut().asking.take() else { return };
             let Some(client) = connection.source(Direction::Up) else { return };
             if !client.is_readable() {
-                connection.asking = Some(asking);
+                connection.beside_mut().asking = Some(asking);
                 return;
             }
             let found = client.read(&mut turn.scratch[..READ_BYTES]);
             let Found::Bytes(count) = found else {
-                connection.asking = Some(asking);
+                connection.beside_mut().asking = Some(asking);
                 if found != Found::Nothing {
                     self.counts.left_early += 1;
                     self.close(index, turn);
@@ -194,17 +194,17 @@ impl TcpRelay {
             let is_told = answer.is_empty() || client.say(&answer);
             match heard {
                 _ if !is_told => {
-                    connection.asking = Some(asking);
+                    connection.beside_mut().asking = Some(asking);
                     self.counts.left_early += 1;
                     return self.give_up(index, turn);
                 }
-                Heard::More => connection.asking = Some(asking),
+                Heard::More => connection.beside_mut().asking = Some(asking),
                 Heard::Asked(asked) => {
                     self.askings.count -= 1;
                     return self.take_request(index, *asking, asked, turn);
                 }
                 Heard::Refused(why) => {
-                    connection.asking = Some(asking);
+                    connection.beside_mut().asking = Some(asking);
                     match why {
                         Malformed::Bytes => self.counts.malformed += 1,
                         Malformed::Credentials => self.counts.unauthorised += 1,
@@ -239,11 +239,11 @@ impl TcpRelay {
         let number = self.connections.number(index);
         let connection = self.connections.at(index);
         connection.since = turn.now;
-        connection.look = self.silences.watch(turn.now, index, number);
+        connection.set_look(self.silences.watch(turn.now, index, number));
         connection.progress = Progress::Naming;
         let addresses = VecDeque::new();
         let request = Request { target, addresses, answer, failure: None };
-        connection.request = Some(Box::new(request));
+        connection.beside_mut().request = Some(Box::new(request));
         self.counts.asked += 1;
         self.find_target(index, turn);
     }
@@ -253,7 +253,7 @@ impl TcpRelay {
     fn find_target(&mut self, index: usize, turn: &mut Turn) {
         let connection = self.connections.at(index);
         let number = connection.id;
-        let Some(Request { target, .. }) = connection.request.as_deref() else { return };
+        let Some(Request { target, .. }) = connection.request() else { return };
         let allowed = self.askings.forward.as_ref().map(|forward| &forward.allowed);
         if allowed.is_none_or(|allowed| allowed.judge(target).is_err()) {
             self.counts.not_allowed += 1;
@@ -289,7 +289,7 @@ impl TcpRelay {
     /// Begins the way of a connection to those of its target's addresses that may be reached.
     fn take_addresses(&mut self, index: usize, addresses: &[IpAddr], turn: &mut Turn) {
         let connection = self.connections.at(index);
-        let Some(request) = connection.request.as_deref_mut() else { return };
+        let Some(request) = connection.request_mut() else { return };
         let Some(Forward { allowed, .. }) = &self.askings.forward else {
             return self.deny(index, Failure::NotAllowed, turn);
         };
@@ -318,7 +318,7 @@ impl TcpRelay {
     /// Tells a client whose target is not even tried.
     fn deny(&mut self, index: usize, failure: Failure, turn: &mut Turn) {
         let connection = self.connections.at(index);
-        if let Some(request) = connection.request.as_deref() {
+        if let Some(request) = connection.request() {
             log::debug!("route {}: {}: {failure:?}", self.route.name, request.target);
         }
         self.answer_failure(index, failure, turn);
@@ -328,7 +328,7 @@ impl TcpRelay {
     fn answer_failure(&mut self, index: usize, failure: Failure, turn: &mut Turn) {
         let connection = self.connections.at(index);
         let (id, carried) = (connection.id, connection.carried);
-        let answer = connection.request.as_deref_mut().map_or(Answer::Given, Request::take_answer);
+        let answer = connection.request_mut().map_or(Answer::Given, Request::take_answer);
         if let Some(client) = connection.source(Direction::Up) {
             client.say(&answer.failure(failure));
         }
@@ -347,8 +347,7 @@ impl TcpRelay {
         turn: &mut Turn,
     ) -> bool {
         let Some(connection) = self.connections.get_mut(index) else { return false };
-        let Some(request) = connection.request.as_deref().filter(|request| request.is_owed())
-        else {
+        let Some(request) = connection.request().filter(|request| request.is_owed()) else {
             return false;
         };
         let failure = request.failure.unwrap_or(otherwise);
@@ -370,9 +369,12 @@ impl TcpRelay {
     /// Answers that the target is there. Returns false if the client does not hear it.
     fn answer_success(&mut self, index: usize) -> bool {
         let connection = self.connections.at(index);
+        if connection.request().is_none() {
+            return true;
+        }
         let local = connection.source(Direction::Down).map(|end| end.stream.local_addr());
         let bound = local.and_then(Result::ok).unwrap_or_else(|| ([0, 0, 0, 0], 0).into());
-        let Some(request) = connection.request.as_deref_mut() else { return true };
+        let Some(request) = connection.request_mut() else { return true };
         let answer = request.take_answer().success(bound);
         let Some(client) = connection.source(Direction::Up) else { return false };
         answer.is_empty() || client.say(&answer)
@@ -405,7 +407,7 @@ impl TcpRelay {
             }
             self.negotiate(index, turn);
             if self.is_asking(index, serial) {
-                let asking = self.connections.at(index).asking.as_deref();
+                let asking = self.connections.at(index).asking();
                 if asking.is_some_and(|asking| !asking.heard) {
                     self.close(index, turn);
                 }
@@ -415,7 +417,7 @@ impl TcpRelay {
 
     fn is_asking(&self, index: usize, serial: u64) -> bool {
         let connection = self.connections.get(index);
-        let asking = connection.and_then(|connection| connection.asking.as_deref());
+        let asking = connection.and_then(|connection| connection.asking());
         asking.is_some_and(|asking| asking.serial == serial)
             && connection.is_some_and(|connection| connection.progress == Progress::Asking)
     }

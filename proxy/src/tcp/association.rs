@@ -32,7 +32,7 @@ impl TcpRelay {
     /// A client wants its datagrams relayed, which it will send from there as far as it knows.
     pub(super) fn take_association(&mut self, index: usize, sender: &Sender, turn: &mut Turn) {
         let connection = self.connections.at(index);
-        let address = connection.client_address.ip();
+        let address = connection.client_address().ip();
         let client = connection.source(Direction::Up);
         let bound = client.and_then(|client| client.stream.local_addr().ok());
         let begun = bound.and_then(|bound| {
@@ -50,7 +50,7 @@ impl TcpRelay {
         self.kept.count += 1;
         let connection = self.connections.at(index);
         connection.progress = Progress::Associated;
-        connection.association = Some(id);
+        connection.beside_mut().association = Some(id);
         let client = connection.source(Direction::Up);
         if client.is_some_and(|client| client.say(&socks::succeeded(bound))) {
             self.watch_association(index, turn);

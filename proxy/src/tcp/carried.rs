@@ -237,8 +237,11 @@ impl TcpRelay {
             }
             match source.read(&mut turn.scratch[..room]) {
                 Found::Bytes(count) => {
+                    if !source.is_readable() {
+                        source.run_dry();
+                    }
                     self.accounts[direction.index()].read(count);
-                    connection.counts[direction.index()].bytes += count as u64;
+                    connection.came(direction, count);
                     let bytes = &turn.scratch[..count];
                     if turn.sinks.are_observers() && matches!(self.route.tcp, TcpMode::Model(_)) {
                         let (account, sinks) = (&self.accounts[0], &mut turn.sinks);
@@ -393,8 +396,7 @@ impl TcpRelay {
         let Some(place) = place else { return guess };
         if !packet.is_mark() {
             let is_delivered = matches!(output, Output::Deliver(_));
-            let counts = &mut self.connections.at(place).counts[direction.index()];
-            counts.left(packet.copy() > 0, is_delivered);
+            self.connections.at(place).left(direction, packet.copy() > 0, is_delivered);
         }
         place
     }

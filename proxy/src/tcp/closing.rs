@@ -26,7 +26,7 @@ impl TcpRelay {
         if connection.progress != Progress::Open {
             // The upstream has not answered yet, so it has nothing to be told.
             connection.drop_source(Direction::Down, turn);
-            connection.addresses.clear();
+            connection.forget_addresses();
         }
         let is_known = connection.progress != Progress::Naming;
         connection.progress = Progress::Closing;

@@ -185,9 +185,10 @@ impl TcpRelay {
     ) -> io::Result<()> {
         let index = self.connections.next_index();
         let owner = Owner { relay: self.id.index, socket: TcpPart::Client(index).key() };
-        let token =
-            turn.reactor.add(&mut stream, owner, Interest::READABLE | Interest::WRITABLE)?;
-        self.prepare(&stream, turn);
+        let token = turn.reactor.add(&mut stream, owner, stream_interest())?;
+        if !inherits(turn.options.portable) {
+            prepare(&SockRef::from(&stream), self.silences.limit(), turn.options.portable);
+        }
         self.counts.accepted += 1;
         turn.descriptors.add_client(Transport::Tcp, address.ip());
         let mut client = End::accepted(stream, token);
@@ -196,18 +197,14 @@ impl TcpRelay {
         }
         let now = turn.now;
         let hops = hops_of_client(&SockRef::from(&client.stream));
-        let make = |id| {
-            let mut made = RelayedConnection::new(id, address, client, admission, now);
-            made.hops = hops;
-            made
-        };
+        let make = |id| RelayedConnection::new(id, address, client, admission, now).with_hops(hops);
         if self.askings.are_wanted() {
             self.connections.add_unnumbered(make(0));
             self.begin_asking(index, turn);
             return Ok(());
         }
         let id = self.connections.add(make);
-        self.connections.at(index).look = self.silences.watch(turn.now, index, id);
+        self.connections.at(index).set_look(self.silences.watch(turn.now, index, id));
         self.upstream.refresh(self.id, turn.now, &mut turn.names);
         if self.upstream.is_awaited() {
             self.nameless.push_back((index, id));
@@ -229,14 +226,20 @@ impl TcpRelay {
         }
         let (id, carried) = (connection.id, connection.carried);
         // Where it is going to lead, as far as that is known: rules choose by it.
-        connection.upstream_address = match connection.request.as_deref() {
+        let leads_to = match connection.request() {
             Some(request) => request.first_address(),
-            None => self.upstream.addresses(connection.client_address).first().copied(),
+            None => self.upstream.first_address(connection.client_address()),
         };
+        connection.set_upstream_address(leads_to);
         self.tell_of_client(index, turn);
-        let facts = self.connections.at(index).facts(&self.route.destination);
+        if carried {
+            self.begin_time(turn.now);
+        }
         match self.carriage.of(carried) {
-            Some(carrier) => carrier.open_known(turn.now, id, &facts),
+            Some(carrier) => {
+                let facts = self.connections.at(index).facts(&self.route.destination);
+                carrier.open_known(turn.now, id, &facts);
+            }
             None => self.connect(index, turn),
         }
     }
@@ -257,13 +260,14 @@ impl TcpRelay {
             return;
         }
         let connection = self.connections.at(index);
-        let (id, client, carried) = (connection.id, connection.client_address, connection.carried);
+        let (id, client, carried) =
+            (connection.id, connection.client_address(), connection.carried);
         let end = connection.source(Direction::Up);
         if let Some(Ok(listener)) = end.map(|end| end.stream.local_addr()) {
             let crossing = self.crossing(carried);
             self.observe(id, FlowEvent::Opened { client, listener, crossing }, turn);
         }
-        if let Some(request) = self.connections.get(index).and_then(|one| one.request.as_deref()) {
+        if let Some(request) = self.connections.get(index).and_then(RelayedConnection::request) {
             self.observe(id, FlowEvent::AskedFor(&request.target), turn);
         }
     }
@@ -276,15 +280,16 @@ impl TcpRelay {
     pub(super) fn connect(&mut self, index: usize, turn: &mut Turn) {
         self.upstream.refresh(self.id, turn.now, &mut turn.names);
         let connection = self.connections.at(index);
-        if connection.hops.is_some_and(|hops| hops <= 1) {
+        if connection.hops().is_some_and(|hops| hops <= 1) {
             self.counts.looped += 1;
             return self.refuse(index, Failure::General, "it leads back here", turn);
         }
         connection.progress = Progress::Connecting;
-        connection.addresses = match connection.request.as_deref_mut() {
+        let to_try = match connection.request_mut() {
             Some(request) => request.take_addresses(),
-            None => self.upstream.addresses(connection.client_address).into(),
+            None => self.upstream.addresses(connection.client_address()).into(),
         };
+        connection.beside_mut().to_try = to_try;
         let (until, id) = (turn.now + turn.options.connect_timeout, connection.id);
         self.give_up_at(until, index, id);
         self.connect_next(index, turn);
@@ -294,31 +299,37 @@ impl TcpRelay {
     fn connect_next(&mut self, index: usize, turn: &mut Turn) {
         // One less than the client's, as behind a router: so whatever goes round a circle of proxies
         // dies out.
-        let hops = self.connections.at(index).hops.map(|hops| hops.min(HOPS_MAX) - 1);
+        let hops = self.connections.at(index).hops().map(|hops| hops.min(HOPS_MAX) - 1);
         let (mut failure, mut cause) = (Failure::General, "there is no address".to_owned());
-        while let Some(address) = self.connections.at(index).addresses.pop_front() {
-            if self.connections.at(index).upstream_address.replace(address) != Some(address) {
+        while let Some(address) = self.connections.at(index).next_address() {
+            if self.connections.at(index).set_upstream_address(Some(address)) {
                 self.tell_facts(index, turn);
             }
             let owner = Owner { relay: self.id.index, socket: TcpPart::Upstream(index).key() };
             let restrains = self.carriage.is_in_force() && !turn.options.portable;
             let begun = begin_connect(address, hops, restrains).and_then(|(socket, restrained)| {
                 let mut stream = TcpStream::from_std(socket.into());
-                let interest = Interest::READABLE | Interest::WRITABLE;
-                let token = turn.reactor.add(&mut stream, owner, interest)?;
-                Ok((stream, token, restrained))
+                let local = stream.local_addr().ok();
+                if local == Some(address) {
+                    // Where nobody listens a socket may by chance get the very port that it connects
+                    // to, and is then connected to itself.
+                    return Err(io::ErrorKind::ConnectionRefused.into());
+                }
+                let token = turn.reactor.add(&mut stream, owner, stream_interest())?;
+                Ok((stream, token, local, restrained))
             });
             match begun {
-                Ok((stream, token, restrained)) => {
-                    self.prepare(&stream, turn);
+                Ok((stream, token, local, restrained)) => {
+                    let portable = turn.options.portable;
+                    prepare(&SockRef::from(&stream), self.silences.limit(), portable);
                     let mut end = End::connecting(stream, token);
                     if !turn.options.portable {
                         end = end.with_buffer(restrained);
                     }
                     let connection = self.connections.at(index);
-                    let (id, local) = (connection.id, end.stream.local_addr());
+                    let id = connection.id;
                     connection.set_upstream(end);
-                    if let Ok(local) = local {
+                    if let Some(local) = local {
                         self.observe(id, FlowEvent::Reached { local, upstream: address }, turn);
                     }
                     return;
@@ -331,7 +342,7 @@ impl TcpRelay {
                         break;
                     }
                     if error.kind() == io::ErrorKind::ConnectionRefused
-                        && self.connections.at(index).addresses.is_empty()
+                        && !self.connections.at(index).has_next_address()
                     {
                         self.counts.refused += 1;
                         return self.refuse(index, Failure::ConnectionRefused, REFUSED, turn);
@@ -347,15 +358,7 @@ impl TcpRelay {
     pub(super) fn conclude_connect(&mut self, index: usize, turn: &mut Turn) {
         let connection = self.connections.at(index);
         let Some(upstream) = connection.source(Direction::Down) else { return };
-        let outcome = match upstream.stream.take_error() {
-            // Where nobody listens a socket may by chance get the very port that it connects to, and is
-            // then connected to itself.
-            Ok(None) => upstream.stream.peer_addr().and_then(|peer| {
-                let is_itself = peer == upstream.stream.local_addr()?;
-                if is_itself { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(()) }
-            }),
-            Ok(Some(error)) | Err(error) => Err(error),
-        };
+        let Some(outcome) = upstream.outcome() else { return };
         let outcome = outcome.map_err(|error| error.kind());
         match outcome {
             Ok(()) | Err(io::ErrorKind::ConnectionReset) => {
@@ -366,7 +369,7 @@ impl TcpRelay {
                 upstream.set_connected();
                 self.unreached.clear();
                 connection.progress = Progress::Open;
-                connection.addresses.clear();
+                connection.forget_addresses();
                 let (id, carried) = (connection.id, connection.carried);
                 self.observe(id, FlowEvent::Connected, turn);
                 // Across the links the answer takes its time; the client is told when it is there.
@@ -379,12 +382,10 @@ impl TcpRelay {
                 self.serve_direction(index, Direction::Up, turn);
                 self.serve_direction(index, Direction::Down, turn);
             }
-            // An event too early: it has not been answered yet.
-            Err(io::ErrorKind::NotConnected) if !upstream.has_failed() => {}
             Err(kind) => {
                 log::debug!("route {}: the upstream: {kind}", self.route.name);
                 connection.drop_source(Direction::Down, turn);
-                if !connection.addresses.is_empty() {
+                if connection.has_next_address() {
                     return self.connect_next(index, turn);
                 }
                 if kind == io::ErrorKind::ConnectionRefused {
@@ -393,6 +394,22 @@ impl TcpRelay {
                 }
                 self.counts.connect_failed += 1;
                 self.refuse(index, failure_of(kind), &kind.to_string(), turn);
+            }
+        }
+    }
+
+    /// Forgets until when those are waited for that have come to an end of it, as far as they are the
+    /// first: a time must not be kept for each connection that was opened of late.
+    pub(super) fn forget_connected(&mut self) {
+        while let Some(&(_, index, id)) = self.connecting.front() {
+            let connection = self.connections.get_same(index, id);
+            if connection.is_some_and(|connection| connection.progress.is_awaited()) {
+                return;
+            }
+            self.connecting.pop_front();
+            // Those that wait for a name do so in the same order.
+            if self.nameless.front() == Some(&(index, id)) {
+                self.nameless.pop_front();
             }
         }
     }
@@ -418,7 +435,7 @@ impl TcpRelay {
     /// reset, which crosses the links, or, if it has asked for it, with an answer once that is
     /// across. The next client may find it elsewhere.
     fn refuse(&mut self, index: usize, failure: Failure, cause: &str, turn: &mut Turn) {
-        if let Some(request) = self.connections.at(index).request.as_deref_mut() {
+        if let Some(request) = self.connections.at(index).request_mut() {
             // Where clients go is not this proxy's to judge, so nobody is warned of it.
             log::debug!("route {}: cannot reach {}: {cause}", self.route.name, request.target);
             request.fail(failure);
@@ -437,29 +454,44 @@ impl TcpRelay {
             None => self.tear_down(index, Direction::Down, turn),
         }
     }
+}
 
-    /// Sets what helps a relay on a socket; what the system refuses is done without.
-    fn prepare(&self, stream: &TcpStream, turn: &Turn) {
-        let socket = SockRef::from(stream);
-        let note = |option: &str, result: io::Result<()>| {
-            if let Err(error) = result {
-                log::debug!("{option}: {error}");
-            }
-        };
-        // Small pieces go at once: the sender has decided how to cut its stream.
-        note("TCP_NODELAY", socket.set_tcp_nodelay(true));
-        // A peer whose host is gone says nothing: after two minutes its sockets are free again.
-        let keepalive =
-            TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EACH).with_retries(6);
-        note("SO_KEEPALIVE", socket.set_tcp_keepalive(&keepalive));
-        // Nor does it acknowledge. Without a limit to silence the kernel tries for a quarter of an
-        // hour, as it would for the programs themselves.
-        #[cfg(target_os = "linux")]
-        if let Some(limit) = self.silences.limit().filter(|_| !turn.options.portable) {
-            note("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(Some(limit)));
+/// Returns what the sockets of connections report. On Linux urgent bytes are told of: a read stops in
+/// front of them.
+pub(super) fn stream_interest() -> Interest {
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    #[cfg(target_os = "linux")]
+    let interest = interest | Interest::PRIORITY;
+    interest
+}
+
+/// Returns true if the options of a listening socket are those of the ones that it accepts, so that
+/// they need not be set on each.
+pub(super) const fn inherits(portable: bool) -> bool {
+    cfg!(target_os = "linux") && !portable
+}
+
+/// Sets what helps a relay on a socket, of which silence has this limit; what the system refuses is
+/// done without.
+pub(super) fn prepare(socket: &Socket, silence: Option<Duration>, portable: bool) {
+    let note = |option: &str, result: io::Result<()>| {
+        if let Err(error) = result {
+            log::debug!("{option}: {error}");
         }
-        let _ = turn;
+    };
+    // Small pieces go at once: the sender has decided how to cut its stream.
+    note("TCP_NODELAY", socket.set_tcp_nodelay(true));
+    // A peer whose host is gone says nothing: after two minutes its sockets are free again.
+    let keepalive =
+        TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EACH).with_retries(6);
+    note("SO_KEEPALIVE", socket.set_tcp_keepalive(&keepalive));
+    // Nor does it acknowledge. Without a limit to silence the kernel tries for a quarter of an
+    // hour, as it would for the programs themselves.
+    #[cfg(target_os = "linux")]
+    if let Some(limit) = silence.filter(|_| !portable) {
+        note("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(Some(limit)));
     }
+    let _ = (silence, portable);
 }
 
 /// Begins to connect to an upstream, which is restrained if wanted. Returns whether it is.
@@ -468,7 +500,11 @@ pub(super) fn begin_connect(
     hops: Option<u8>,
     restrains: bool,
 ) -> io::Result<(Socket, bool)> {
+    #[cfg(target_os = "linux")]
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+    #[cfg(not(target_os = "linux"))]
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    #[cfg(not(target_os = "linux"))]
     socket.set_nonblocking(true)?;
     keep_urgent_bytes(&socket)?;
     if let Some(hops) = hops {

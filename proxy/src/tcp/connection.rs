@@ -13,51 +13,117 @@ use jostle_engine::route::Destination;
 use jostle_forward::hello::{Heard, HelloReader};
 use jostle_forward::socks::AssociationId;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::num::NonZeroU8;
 use std::sync::Arc;
 
-/// A connection.
+/// A connection. Of one at rest there is no more than this, and a process may have many; what few
+/// have, and none for long, is [beside](Beside) it.
 #[derive(Debug)]
 pub(super) struct RelayedConnection {
     /// From 1, in the order of appearance; 0 while the client says where it wants to go.
     pub(super) id: u32,
-    pub(super) client_address: SocketAddr,
-    /// The upstream's address that was tried last.
-    pub(super) upstream_address: Option<SocketAddr>,
+    addresses: Addresses,
     pub(super) progress: Progress,
     /// The time at which it was accepted.
     pub(super) since: Instant,
     /// The last time at which one of its sockets had something to say or was written to.
     pub(super) last: Instant,
+    /// The hops that its client's first packet had left, if that is known.
+    hops: Option<NonZeroU8>,
+    /// Set while its bytes cross the links.
+    pub(super) carried: bool,
+    /// Set while its sides, which were told of its end, have a moment to end too.
+    pub(super) lingers: bool,
+    /// What came, up and down: the bytes, and the packets but for the multiples of 2^32.
+    bytes: [u64; 2],
+    packets: [u32; 2],
+    beside: Option<Box<Beside>>,
+    /// Its place in the memory of the route.
+    _admission: Admission,
+    /// The client, and the upstream; `None` before it is there, and once it is torn down.
+    ends: [Option<End>; 2],
+}
+
+/// What a connection has besides: at its beginning, if its client asked for a target, or while it
+/// crosses links.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
     /// The time at which to look whether it has been silent for too long.
     pub(super) look: Option<Instant>,
-    /// The hops that its client's first packet had left, if that is known.
-    pub(super) hops: Option<u8>,
     /// The upstream's addresses that are still to be tried.
-    pub(super) addresses: VecDeque<SocketAddr>,
+    pub(super) to_try: VecDeque<SocketAddr>,
     /// What is said of where it wants to go, while it says so.
     pub(super) asking: Option<Box<Asking>>,
     /// The association that it keeps.
     pub(super) association: Option<AssociationId>,
     /// What its client asked for; `None` where all go to one upstream.
     pub(super) request: Option<Box<Request>>,
-    /// Set while its bytes cross the links.
-    pub(super) carried: bool,
     /// Per direction: how many bytes wait at the receiver's socket that did not cross the links;
     /// they went straight before there were any, and are in front of those that did.
     pub(super) straight: [usize; 2],
     /// Looks for the name of a server in what the client says first, as long as there may be one.
-    hello: Option<Box<HelloReader>>,
+    hello: Option<HelloReader>,
     /// The name that was found.
-    server_name: Option<String>,
-    /// What it did, up and down.
-    pub(super) counts: [FlowCounts; 2],
-    /// Set while its sides, which were told of its end, have a moment to end too.
-    pub(super) lingers: bool,
-    /// Its place in the memory of the route.
-    _admission: Admission,
-    /// The client, and the upstream; `None` before it is there, and once it is torn down.
-    ends: [Option<End>; 2],
+    server_name: Option<Box<str>>,
+    /// What became of its packets, up and down, where that is not what becomes of most.
+    exceptions: [Exceptions; 2],
+}
+
+/// Packets that are counted seldom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Exceptions {
+    /// Those that came, in multiples of 2^32.
+    packets: u64,
+    copies: u64,
+    discarded: u64,
+}
+
+impl Beside {
+    fn is_needless(&self) -> bool {
+        let Self { look, to_try, asking, association, request, .. } = self;
+        let asks = asking.is_some() || association.is_some() || request.is_some();
+        let hears = self.hello.is_some() || self.server_name.is_some();
+        let counts = self.exceptions != [Exceptions::default(); 2] || self.straight != [0; 2];
+        !(asks || hears || counts || look.is_some() || !to_try.is_empty())
+    }
+}
+
+/// The addresses of a connection's two sides.
+#[derive(Debug)]
+enum Addresses {
+    /// Those of most, without a place for larger ones.
+    V4 {
+        client: SocketAddrV4,
+        upstream: Option<SocketAddrV4>,
+    },
+    Any(Box<(SocketAddr, Option<SocketAddr>)>),
+}
+
+impl Addresses {
+    fn new(client: SocketAddr, upstream: Option<SocketAddr>) -> Self {
+        match (client, upstream) {
+            (SocketAddr::V4(client), None) => Self::V4 { client, upstream: None },
+            (SocketAddr::V4(client), Some(SocketAddr::V4(upstream))) => {
+                Self::V4 { client, upstream: Some(upstream) }
+            }
+            any => Self::Any(Box::new(any)),
+        }
+    }
+
+    fn client(&self) -> SocketAddr {
+        match self {
+            Self::V4 { client, .. } => (*client).into(),
+            Self::Any(both) => both.0,
+        }
+    }
+
+    fn upstream(&self) -> Option<SocketAddr> {
+        match self {
+            Self::V4 { upstream, .. } => upstream.map(SocketAddr::from),
+            Self::Any(both) => both.1,
+        }
+    }
 }
 
 /// The progress of a connection.
@@ -79,6 +145,13 @@ pub(super) enum Progress {
     Closing,
 }
 
+impl Progress {
+    /// Returns true while the upstream has yet to be found or to answer.
+    pub(super) const fn is_awaited(self) -> bool {
+        matches!(self, Self::Naming | Self::Opening | Self::Connecting)
+    }
+}
+
 impl RelayedConnection {
     pub(super) fn new(
         id: u32,
@@ -89,52 +162,192 @@ impl RelayedConnection {
     ) -> Self {
         Self {
             id,
-            client_address,
-            upstream_address: None,
+            addresses: Addresses::new(client_address, None),
             progress: Progress::Naming,
             since: now,
             last: now,
-            look: None,
             hops: None,
-            addresses: VecDeque::new(),
-            asking: None,
-            association: None,
-            request: None,
             carried: false,
-            straight: [0; 2],
-            hello: Some(Box::default()),
-            server_name: None,
-            counts: Default::default(),
             lingers: false,
+            bytes: [0; 2],
+            packets: [0; 2],
+            beside: Some(Box::new(Beside {
+                hello: Some(HelloReader::default()),
+                ..Beside::default()
+            })),
             _admission: admission,
             ends: [Some(client), None],
         }
     }
 
+    /// The same, of which it is known how many hops its client's first packet had left.
+    pub(super) fn with_hops(mut self, hops: Option<u8>) -> Self {
+        self.hops = hops.and_then(NonZeroU8::new);
+        self
+    }
+
+    /// Returns the hops that its client's first packet had left, if that is known.
+    pub(super) fn hops(&self) -> Option<u8> {
+        self.hops.map(NonZeroU8::get)
+    }
+
+    /// Returns the client's address.
+    pub(super) fn client_address(&self) -> SocketAddr {
+        self.addresses.client()
+    }
+
+    /// Returns the upstream's address that was tried last.
+    pub(super) fn upstream_address(&self) -> Option<SocketAddr> {
+        self.addresses.upstream()
+    }
+
+    /// Sets the upstream's address. Returns false if it was that before.
+    pub(super) fn set_upstream_address(&mut self, address: Option<SocketAddr>) -> bool {
+        let is_new = self.upstream_address() != address;
+        if is_new {
+            self.addresses = Addresses::new(self.client_address(), address);
+        }
+        is_new
+    }
+
+    /// Returns what it has besides, if there is anything.
+    pub(super) fn beside(&self) -> Option<&Beside> {
+        self.beside.as_deref()
+    }
+
+    /// Returns what it has besides, to change it.
+    pub(super) fn beside_mut(&mut self) -> &mut Beside {
+        self.beside.get_or_insert_default()
+    }
+
+    /// Lets go of the room for what it has besides if there is nothing in it.
+    pub(super) fn tidy(&mut self) {
+        if self.beside.as_ref().is_some_and(|beside| beside.is_needless()) {
+            self.beside = None;
+        }
+    }
+
+    /// Returns what its client asked for, if that is how it knows where to go.
+    pub(super) fn request(&self) -> Option<&Request> {
+        self.beside()?.request.as_deref()
+    }
+
+    /// Returns what its client asked for, to change it.
+    pub(super) fn request_mut(&mut self) -> Option<&mut Request> {
+        self.beside.as_mut()?.request.as_deref_mut()
+    }
+
+    /// Returns what is said of where it wants to go, while it says so.
+    pub(super) fn asking(&self) -> Option<&Asking> {
+        self.beside()?.asking.as_deref()
+    }
+
+    /// Takes the next address of the upstream to try.
+    pub(super) fn next_address(&mut self) -> Option<SocketAddr> {
+        self.beside.as_mut()?.to_try.pop_front()
+    }
+
+    /// Returns true if there is another address to try.
+    pub(super) fn has_next_address(&self) -> bool {
+        self.beside().is_some_and(|beside| !beside.to_try.is_empty())
+    }
+
+    /// Forgets the addresses that are still to be tried.
+    pub(super) fn forget_addresses(&mut self) {
+        if let Some(beside) = &mut self.beside {
+            beside.to_try = VecDeque::new();
+        }
+        self.tidy();
+    }
+
+    /// Sets the time at which to look whether it has been silent for too long.
+    pub(super) fn set_look(&mut self, look: Option<Instant>) {
+        if look.is_some() || self.beside().is_some_and(|beside| beside.look.is_some()) {
+            self.beside_mut().look = look;
+            self.tidy();
+        }
+    }
+
+    /// Returns true while it looks for the name of a server in what the client says.
+    pub(super) fn listens(&self) -> bool {
+        self.beside().is_some_and(|beside| beside.hello.is_some())
+    }
+
     /// Looks at what the client said next. Returns true if it named a server.
     pub(super) fn hear(&mut self, bytes: &[u8]) -> bool {
-        let Some(hello) = &mut self.hello else { return false };
+        let Some(beside) = &mut self.beside else { return false };
+        let Some(hello) = &mut beside.hello else { return false };
         match hello.handle(bytes) {
             Heard::More => return false,
-            Heard::Name(name) => self.server_name = Some(name),
+            Heard::Name(name) => beside.server_name = Some(name.into()),
             Heard::Nothing => {}
         }
-        self.hello = None;
-        self.server_name.is_some()
+        beside.hello = None;
+        let is_named = beside.server_name.is_some();
+        self.tidy();
+        is_named
+    }
+
+    /// Counts bytes that came.
+    pub(super) const fn came(&mut self, direction: Direction, bytes: usize) {
+        self.bytes[direction.index()] += bytes as u64;
+    }
+
+    /// Counts a packet that left a link, or went straight.
+    pub(super) fn left(&mut self, direction: Direction, is_copy: bool, is_delivered: bool) {
+        let direction = direction.index();
+        let packets = self.packets[direction].checked_add(u32::from(!is_copy));
+        self.packets[direction] = packets.unwrap_or(0);
+        if packets.is_none() || is_copy || !is_delivered {
+            let exceptions = &mut self.beside_mut().exceptions[direction];
+            exceptions.packets += u64::from(packets.is_none()) << 32;
+            exceptions.copies += u64::from(is_copy);
+            exceptions.discarded += u64::from(!is_delivered);
+        }
+    }
+
+    /// Takes what was written to a receiver's socket out of what waited there that did not cross the
+    /// links, and returns how much of it that was.
+    pub(super) fn went_straight(&mut self, direction: Direction, written: usize) -> usize {
+        let Some(beside) = &mut self.beside else { return 0 };
+        let straight = &mut beside.straight[direction.index()];
+        let went = written.min(*straight);
+        *straight -= went;
+        went
+    }
+
+    /// Forgets what waits that did not cross the links: from now on nothing does.
+    pub(super) fn forget_straight(&mut self) {
+        if let Some(beside) = &mut self.beside {
+            beside.straight = [0; 2];
+        }
+        self.tidy();
+    }
+
+    /// Returns what it did, up and down.
+    pub(super) fn counts(&self) -> [FlowCounts; 2] {
+        let exceptions = self.beside().map_or_else(Default::default, |beside| beside.exceptions);
+        Direction::BOTH.map(|direction| {
+            let index = direction.index();
+            let Exceptions { packets, copies, discarded } = exceptions[index];
+            let packets = packets + u64::from(self.packets[index]);
+            let delivered = packets + copies - discarded;
+            FlowCounts { packets, bytes: self.bytes[index], delivered, discarded }
+        })
     }
 
     /// Returns what is known of it, on a route that leads there.
     pub(super) fn facts(&self, destination: &Destination) -> Arc<FlowFacts> {
-        let mut facts = FlowFacts::since(self.since).with_client(self.client_address);
-        if let Some(Request { target, .. }) = self.request.as_deref() {
+        let mut facts = FlowFacts::since(self.since).with_client(self.client_address());
+        if let Some(Request { target, .. }) = self.request() {
             facts = facts.with_target(&target.host.to_plain(), target.port);
         } else if let Some(upstream) = destination.upstream() {
             facts = facts.with_target(&upstream.host, upstream.port);
         }
-        if let Some(address) = self.upstream_address {
+        if let Some(address) = self.upstream_address() {
             facts = facts.with_address(address.ip());
         }
-        if let Some(name) = &self.server_name {
+        if let Some(name) = self.beside().and_then(|beside| beside.server_name.as_deref()) {
             facts = facts.with_server_name(name);
         }
         Arc::new(facts)
@@ -155,18 +368,14 @@ impl RelayedConnection {
         self.ends[direction.opposite().index()].as_mut()
     }
 
-    /// Returns both ends, the one that writes `direction` and the one that reads it, and what was
-    /// counted of that direction; `None` unless both are there.
-    pub(super) fn pair(
-        &mut self,
-        direction: Direction,
-    ) -> Option<(&mut End, &mut End, &mut FlowCounts)> {
+    /// Returns both ends, the one that writes `direction` and the one that reads it; `None` unless
+    /// both are there.
+    pub(super) fn pair(&mut self, direction: Direction) -> Option<(&mut End, &mut End)> {
         let [client, upstream] = &mut self.ends;
         let (client, upstream) = (client.as_mut()?, upstream.as_mut()?);
-        let counts = &mut self.counts[direction.index()];
         Some(match direction {
-            Direction::Up => (client, upstream, counts),
-            Direction::Down => (upstream, client, counts),
+            Direction::Up => (client, upstream),
+            Direction::Down => (upstream, client),
         })
     }
 
@@ -183,7 +392,11 @@ impl RelayedConnection {
     /// Closes the end that writes `direction`.
     pub(super) fn drop_source(&mut self, direction: Direction, turn: &mut Turn) {
         if let Some(mut end) = self.ends[direction.index()].take() {
-            turn.reactor.remove(&mut end.stream, end.token);
+            if let Some(pipe) = end.take_pipe() {
+                turn.pipes.give(pipe, turn.now, &mut turn.descriptors);
+            }
+            let token = end.token();
+            turn.reactor.remove_closing(&mut end.stream, token);
         }
     }
 
@@ -191,5 +404,28 @@ impl RelayedConnection {
     pub(super) fn is_over(&self) -> bool {
         self.progress == Progress::Open
             && self.ends.iter().all(|end| end.as_ref().is_some_and(End::has_ended))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// This is what a connection at rest takes, besides its places in two tables.
+    #[test]
+    fn a_connection_at_rest_is_small() {
+        let ends = 2 * size_of::<Option<End>>();
+        let size = size_of::<RelayedConnection>();
+        assert!(size <= 80 + ends, "{size} with {ends} of the ends");
+    }
+
+    #[test]
+    fn addresses_are_what_they_were() {
+        let [v4, v6] =
+            ["192.0.2.1:53", "[2001:db8::1%7]:53"].map(|text| text.parse().expect("it is one"));
+        for (client, upstream) in [(v4, None), (v4, Some(v4)), (v4, Some(v6)), (v6, Some(v4))] {
+            let addresses = Addresses::new(client, upstream);
+            assert_eq!((addresses.client(), addresses.upstream()), (client, upstream));
+        }
     }
 }

@@ -9,9 +9,14 @@ use slab::Slab;
 #[derive(Debug)]
 pub(super) struct Connections {
     slab: Slab<RelayedConnection>,
-    by_id: Table<u32>,
+    /// Places, in half the room that they could take.
+    by_id: Table<u32, u32>,
     /// What gives them their numbers, and says when the time of the rules began.
     joint: Joint,
+}
+
+fn place(index: usize) -> u32 {
+    u32::try_from(index).expect("a process has fewer sockets")
 }
 
 impl Connections {
@@ -39,7 +44,7 @@ impl Connections {
     pub(super) fn add(&mut self, make: impl FnOnce(u32) -> RelayedConnection) -> u32 {
         let id = self.joint.next_number();
         let index = self.slab.insert(make(id));
-        self.by_id.insert(id, index);
+        self.by_id.insert(id, place(index));
         id
     }
 
@@ -52,7 +57,7 @@ impl Connections {
     pub(super) fn number(&mut self, index: usize) -> u32 {
         let id = self.joint.next_number();
         self.slab[index].id = id;
-        self.by_id.insert(id, index);
+        self.by_id.insert(id, place(index));
         id
     }
 
@@ -78,12 +83,12 @@ impl Connections {
 
     /// Returns the place of the connection with this number, unless it was closed.
     pub(super) fn place(&self, id: u32) -> Option<usize> {
-        self.by_id.get(&id).copied()
+        self.by_id.get(&id).map(|place| *place as usize)
     }
 
     /// Returns the places of the connections with the lowest numbers above `after`, at most `most`
     /// of them and in order, and whether there are more.
-    pub(super) fn lowest(&self, after: u32, most: usize) -> (Vec<(u32, usize)>, bool) {
+    pub(super) fn lowest(&self, after: u32, most: usize) -> (Vec<(u32, u32)>, bool) {
         lowest(&self.by_id, after, most)
     }
 

@@ -13,7 +13,7 @@ impl TcpRelay {
     pub(super) fn page(&self, after: u32, now: Instant) -> FlowPage {
         let (found, more) = self.connections.lowest(after, FLOWS_PER_PAGE);
         let next = found.last().filter(|_| more).map(|(id, _)| *id);
-        let flows = found.iter().filter_map(|(_, index)| self.state_at(*index, now));
+        let flows = found.iter().filter_map(|(_, index)| self.state_at(*index as usize, now));
         FlowPage { flows: flows.collect(), next }
     }
 
@@ -24,16 +24,16 @@ impl TcpRelay {
 
     fn state_at(&self, index: usize, now: Instant) -> Option<FlowState> {
         let connection = self.connections.get(index).filter(is_going_on)?;
-        let &RelayedConnection { id, client_address, upstream_address, .. } = connection;
+        let &RelayedConnection { id, .. } = connection;
         let carrier = self.carriage.carrier().filter(|_| connection.carried);
         Some(FlowState {
             id: FlowId { number: id, transport: Transport::Tcp },
-            client: client_address,
-            target: connection.request.as_deref().map(|request| request.target.clone()),
-            upstream: upstream_address,
+            client: connection.client_address(),
+            target: connection.request().map(|request| request.target.clone()),
+            upstream: connection.upstream_address(),
             age: now.since(connection.since),
             idle: now.since(connection.last),
-            counts: connection.counts,
+            counts: connection.counts(),
             local: None,
             rebinds: 0,
             round_trip: carrier.and_then(|carrier| carrier.round_trip(id)),

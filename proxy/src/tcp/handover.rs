@@ -6,6 +6,7 @@ use super::connection::Progress;
 use crate::observed::{Crossing, FlowEvent};
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
+use jostle_common::time::Instant;
 use jostle_engine::carrier::Carrier;
 use jostle_engine::profile::Profile;
 
@@ -27,11 +28,12 @@ impl TcpRelay {
             }
             return;
         }
-        let (route, seed, memory) = (&self.route, self.seed, &self.memory);
+        let (route, seed, memory, part) = (&self.route, self.seed, &self.memory, self.part);
         let make = || {
             let name = route.drawn_as();
             let mut carrier = Carrier::new(profile, route.tcp, seed, name, memory.clone());
             carrier.answer_handshakes();
+            carrier.number_from(part.numbers_from());
             carrier
         };
         if let Some(carrier) = self.carriage.of(true) {
@@ -39,6 +41,16 @@ impl TcpRelay {
         }
         if !self.carriage.put_in_force(make, turn.sinks.are_observers()) {
             self.adopt_connections(turn);
+        }
+    }
+
+    /// Lets the time of the rules begin with the first connection, if several loops may have the
+    /// route: then it is the same on all of them. Of other routes the first packet lets it begin.
+    pub(super) fn begin_time(&mut self, now: Instant) {
+        if self.route.workers.are_several()
+            && let Some(carrier) = self.carriage.of(true)
+        {
+            carrier.begin(self.connections.joint().begin(now));
         }
     }
 
@@ -62,10 +74,13 @@ impl TcpRelay {
                 for direction in Direction::BOTH {
                     // What waits at a receiver's socket comes before all that crosses the links.
                     let waiting = connection.target(direction).map_or(0, |end| end.pending_bytes());
-                    connection.straight[direction.index()] = waiting;
+                    if waiting > 0 {
+                        connection.beside_mut().straight[direction.index()] = waiting;
+                    }
                 }
                 self.observe(id, FlowEvent::Crosses(self.crossing(true)), turn);
                 let facts = self.connections.at(index).facts(&self.route.destination);
+                self.begin_time(turn.now);
                 let carrier = self.carriage.of(true).expect("it was just put in force");
                 carrier.adopt_known(turn.now, id, &facts);
                 for direction in Direction::BOTH.into_iter().filter(|one| ended[one.index()]) {
@@ -95,7 +110,7 @@ impl TcpRelay {
             }
             let connection = self.connections.at(index);
             connection.carried = false;
-            connection.straight = [0; 2];
+            connection.forget_straight();
             self.observe(id, FlowEvent::Crosses(Crossing::Straight), turn);
             let connection = self.connections.at(index);
             for direction in Direction::BOTH {

@@ -22,6 +22,7 @@ mod silence;
 use crate::account::Account;
 use crate::alarm::Alarm;
 use crate::flow::{FlowPage, FlowState};
+use crate::joint::RoutePart;
 use crate::listener::Opened;
 use crate::observed::FlowEvent;
 use crate::reactor::{Readiness, RelayId, SocketKey};
@@ -61,6 +62,8 @@ pub(crate) struct TcpRelay {
     carriage: Carriage,
     accounts: [Account; 2],
     connections: Connections,
+    /// Which part of its route it is.
+    part: RoutePart,
     /// Connections whose upstream has yet to be found or to answer, and until when. All have the same time, so the
     /// first is the earliest.
     connecting: VecDeque<(Instant, usize, u32)>,
@@ -122,8 +125,8 @@ impl TcpRelay {
         turn: &mut Turn,
     ) -> io::Result<Self> {
         let RelayPlan { id, route, seed, upstream, associations, memory, .. } = plan;
-        let RelayPlan { rules_on, joint, .. } = plan;
-        let mut acceptor = Acceptor::default();
+        let RelayPlan { rules_on, joint, part, .. } = plan;
+        let mut acceptor = Acceptor::new(route.idle, turn.options.portable);
         acceptor.add(opened, id.index, &mut turn.reactor)?;
         let account = |direction| Account::new(&route.name, Transport::Tcp, direction);
         let mut relay = Self {
@@ -136,6 +139,7 @@ impl TcpRelay {
             carriage: Carriage::default(),
             accounts: Direction::BOTH.map(account),
             connections: Connections::new(joint.clone()),
+            part,
             connecting: VecDeque::new(),
             nameless: VecDeque::new(),
             closing: VecDeque::new(),
@@ -187,10 +191,11 @@ impl TcpRelay {
         let Some(target) = connection.target(direction) else { return };
         let written = target.flush();
         let broken = target.is_broken();
+        if let Some(pipe) = target.take_spent_pipe() {
+            turn.pipes.give(pipe, turn.now, &mut turn.descriptors);
+        }
         self.accounts[direction.index()].written(written);
-        let straight = &mut connection.straight[direction.index()];
-        let crossed = written - written.min(*straight);
-        *straight -= written - crossed;
+        let crossed = written - connection.went_straight(direction, written);
         if connection.progress == Progress::Closing {
             return self.conclude_closing(index, turn);
         }
@@ -249,19 +254,20 @@ impl TcpRelay {
     /// Closes both sockets.
     fn close(&mut self, index: usize, turn: &mut Turn) {
         let mut connection = self.connections.remove(index);
-        self.leave_asking(connection.asking.as_deref());
-        if let Some(id) = connection.association {
+        self.leave_asking(connection.asking());
+        if let Some(id) = connection.beside().and_then(|beside| beside.association) {
             self.kept.count -= 1;
             self.kept.associations.end(id, turn);
         }
         self.observe(connection.id, FlowEvent::Closed, turn);
-        self.silences.forget(connection.look, index, connection.id);
+        let look = connection.beside().and_then(|beside| beside.look);
+        self.silences.forget(look, index, connection.id);
         debug_assert!(self.silences.len() <= self.connections.len(), "none is left behind");
         for direction in Direction::BOTH {
             connection.drop_source(direction, turn);
         }
         // Two were taken for it; the upstream's may not have been opened.
-        turn.descriptors.remove_client(Transport::Tcp, connection.client_address.ip());
+        turn.descriptors.remove_client(Transport::Tcp, connection.client_address().ip());
     }
 
     /// Tears a connection down towards both sides.
@@ -331,6 +337,7 @@ impl Relay for TcpRelay {
         self.retry_accept(turn);
         self.retry_starved(turn);
         self.cut_silent(turn);
+        self.forget_connected();
         let connecting = self.connecting.front().map(|(at, ..)| *at);
         let closing = self.closing.front().map(|(at, ..)| *at);
         let carried = self.carriage.keep_up(turn.now);

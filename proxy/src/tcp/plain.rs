@@ -1,14 +1,21 @@
 //! The relay of a route without rules: bytes go from socket to socket.
+//!
+//! What is small is read into the one buffer of the loop and written from it. A bulk transfer passes
+//! by a [pipe](crate::pipes) inside the kernel, unless somebody is to see its bytes.
 
 use super::TcpRelay;
 use super::connection::Progress;
-use super::end::Found;
+use super::end::{End, Filled, Found};
 use crate::observed::FlowEvent;
 use crate::turn::{SCRATCH_BYTES, Turn};
 use jostle_common::chance::Direction;
 
 /// Reads that a connection gets before the others have their turn.
 const READS_PER_TURN: usize = 2;
+
+/// The most that one of them takes into a pipe: as much as larger ones than ours hold, so that the
+/// pipe's places alone are what bounds it.
+const PIPED_BYTES: usize = 1 << 20;
 
 impl TcpRelay {
     /// Copies from one end to the other until there is nothing to read, no room to write, or others
@@ -19,73 +26,134 @@ impl TcpRelay {
             if connection.progress != Progress::Open {
                 return;
             }
-            let connection_id = connection.id;
-            let Some((source, target, counts)) = connection.pair(direction) else { return };
-            if source.is_read_out() {
-                // A reset may still follow the end: an event tells, or a write that failed.
-                if source.has_failed() || source.is_broken() {
-                    self.reset_by(direction);
-                    self.observe(connection_id, FlowEvent::Reset(direction), turn);
-                    self.tear_down(index, direction, turn);
-                }
-                return;
-            }
-            if target.is_blocked() {
-                // What the source's kernel still holds would never have reached a receiver that
-                // does not read.
-                if source.has_failed() {
-                    self.reset_by(direction);
-                    self.observe(connection_id, FlowEvent::Reset(direction), turn);
-                    self.tear_down(index, direction, turn);
+            let Some((source, target)) = connection.pair(direction) else { return };
+            if source.is_read_out() || target.is_blocked() {
+                // A reset may still follow the end: an event tells, or a write that failed. What the
+                // kernel still holds of a source would never have reached a receiver that does not
+                // read.
+                let is_torn = source.is_read_out() && source.is_broken();
+                if source.has_failed() || is_torn {
+                    self.take_straight_reset(index, direction, turn);
                 }
                 return;
             }
             if !source.is_readable() {
                 return;
             }
-            // What the receiver does not take waits here. A floor there is always.
-            let room = usize::try_from(self.memory.room(0)).unwrap_or(usize::MAX);
-            match source.read(&mut turn.scratch[..SCRATCH_BYTES.min(room)]) {
-                Found::Bytes(count) => {
-                    let account = &mut self.accounts[direction.index()];
-                    account.read(count);
-                    if turn.sinks.are_observers() {
-                        let passed = FlowEvent::Passed(direction, &turn.scratch[..count]);
-                        account.observe(connection_id, turn.now, passed, &mut turn.sinks);
-                    }
-                    let written = target.write_now(&turn.scratch[..count]);
-                    account.written(written);
-                    target.keep(self.memory.hold(&turn.scratch[written..count]), &self.memory);
-                    account.passed();
-                    counts.bytes += count as u64;
-                    counts.left(false, true);
-                    let is_broken = target.is_broken();
-                    if direction == Direction::Up {
-                        // For rules that may come.
-                        connection.hear(&turn.scratch[..count]);
-                    }
-                    if written < count {
-                        turn.warn_of_memory(&self.memory);
-                    }
-                    if is_broken {
+            let passes = source.is_bulk()
+                && !turn.sinks.are_observers()
+                && (direction == Direction::Down || !connection.listens());
+            let found = match if passes { self.pass(index, direction, turn) } else { None } {
+                Some(found) => found,
+                None => self.read_and_write(index, direction, turn),
+            };
+            match found {
+                Found::Bytes(_) => {
+                    let Some((_, target)) = self.pair(index, direction) else { return };
+                    if target.is_broken() {
                         self.ask_again(index, direction.opposite(), turn);
                         return;
                     }
                 }
                 Found::Nothing => return,
                 Found::End => {
-                    target.end();
-                    self.observe(connection_id, FlowEvent::Ended(direction), turn);
+                    let Some((source, target)) = self.pair(index, direction) else { return };
+                    if source.has_ended() {
+                        target.end_by_close()
+                    } else {
+                        target.end()
+                    }
+                    let id = self.connections.at(index).id;
+                    self.observe(id, FlowEvent::Ended(direction), turn);
                     return self.close_if_over(index, turn);
                 }
-                Found::Reset => {
-                    self.reset_by(direction);
-                    self.observe(connection_id, FlowEvent::Reset(direction), turn);
-                    return self.tear_down(index, direction, turn);
-                }
+                Found::Reset => return self.take_straight_reset(index, direction, turn),
             }
         }
         self.ask_again(index, direction, turn);
+    }
+
+    /// Reads into the buffer, and writes what the other end takes; the rest waits.
+    fn read_and_write(&mut self, index: usize, direction: Direction, turn: &mut Turn) -> Found {
+        // What the receiver does not take waits here. A floor there is always.
+        let room = usize::try_from(self.memory.room(0)).unwrap_or(usize::MAX);
+        let connection = self.connections.at(index);
+        let id = connection.id;
+        let Some((source, target)) = connection.pair(direction) else { return Found::Nothing };
+        let found = source.read(&mut turn.scratch[..SCRATCH_BYTES.min(room)]);
+        let Found::Bytes(count) = found else { return found };
+        let bytes = &turn.scratch[..count];
+        let account = &mut self.accounts[direction.index()];
+        if turn.sinks.are_observers() {
+            let passed = FlowEvent::Passed(direction, bytes);
+            account.observe(id, turn.now, passed, &mut turn.sinks);
+        }
+        let written = target.write_now(bytes);
+        if written < count {
+            target.keep(self.memory.hold(&bytes[written..]), &self.memory);
+        }
+        if direction == Direction::Up {
+            // For rules that may come.
+            connection.hear(bytes);
+        }
+        self.count_passed(index, direction, [count, written], turn);
+        found
+    }
+
+    /// Takes what there is into a pipe, and writes what the other end takes; the pipe waits with the
+    /// rest. Returns `None` if it is to be read.
+    fn pass(&mut self, index: usize, direction: Direction, turn: &mut Turn) -> Option<Found> {
+        let room = usize::try_from(self.memory.room(0)).unwrap_or(usize::MAX);
+        let (source, target) = self.connections.get_mut(index)?.pair(direction)?;
+        let mut pipe = turn.pipes.take(&mut turn.descriptors)?;
+        let filled = source.fill(&mut pipe, PIPED_BYTES.min(room));
+        let Filled::Found(found @ Found::Bytes(count)) = filled else {
+            if filled == Filled::Refused {
+                turn.pipes.refuse();
+            }
+            turn.pipes.give(pipe, turn.now, &mut turn.descriptors);
+            return if let Filled::Found(found) = filled { Some(found) } else { None };
+        };
+        let written = target.write_pipe(&mut pipe, &self.memory);
+        if pipe.held() > 0 {
+            target.keep_pipe(pipe, &self.memory);
+        } else {
+            turn.pipes.give(pipe, turn.now, &mut turn.descriptors);
+        }
+        self.count_passed(index, direction, [count, written], turn);
+        Some(found)
+    }
+
+    /// Counts bytes that came, and how many of them went on at once.
+    fn count_passed(
+        &mut self,
+        index: usize,
+        direction: Direction,
+        [count, written]: [usize; 2],
+        turn: &mut Turn,
+    ) {
+        let account = &mut self.accounts[direction.index()];
+        account.read(count);
+        account.written(written);
+        account.passed();
+        let connection = self.connections.at(index);
+        connection.came(direction, count);
+        connection.left(direction, false, true);
+        if written < count {
+            turn.warn_of_memory(&self.memory);
+        }
+    }
+
+    fn pair(&mut self, index: usize, direction: Direction) -> Option<(&mut End, &mut End)> {
+        self.connections.get_mut(index)?.pair(direction)
+    }
+
+    /// The end that writes `direction` was torn down, and nothing of it is in the links.
+    fn take_straight_reset(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
+        self.reset_by(direction);
+        let id = self.connections.at(index).id;
+        self.observe(id, FlowEvent::Reset(direction), turn);
+        self.tear_down(index, direction, turn);
     }
 
     /// Counts a connection torn down by the end that writes `direction`.

@@ -62,6 +62,7 @@ impl TcpRelay {
         if self.silences.limit == limit {
             return;
         }
+        self.acceptor.set_silence(limit);
         self.silences = Silences { times: BTreeSet::new(), limit };
         for index in self.connections.indices() {
             let connection = self.connections.at(index);
@@ -69,7 +70,7 @@ impl TcpRelay {
                 // It has no number yet, and a time of its own.
                 continue;
             }
-            connection.look = self.silences.watch(connection.last, index, connection.id);
+            connection.set_look(self.silences.watch(connection.last, index, connection.id));
         }
     }
 
@@ -79,7 +80,7 @@ impl TcpRelay {
             let Some(limit) = self.silences.limit() else { return };
             let Some(connection) = self.connections.get_same(index, id) else { continue };
             if connection.last + limit > turn.now {
-                connection.look = self.silences.watch(connection.last, index, id);
+                connection.set_look(self.silences.watch(connection.last, index, id));
                 continue;
             }
             self.counts.idle += 1;

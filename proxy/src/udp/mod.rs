@@ -140,6 +140,7 @@ impl UdpRelay {
         let lanes = Direction::BOTH.map(|direction| {
             let timeline = if rules_on { route.profile.timeline(direction) } else { &none };
             let mut lane = Lane::new(route, timeline, seed, direction, memory);
+            lane.link.number_from(part.numbers_from());
             if !tells_missed(portable) {
                 lane.account.missed_is_unknown();
             }

@@ -1,14 +1,17 @@
 //! Access to what only the kernel offers, each with a fallback on mio alone.
 //!
 //! Linux has a nanosecond timer that an event loop can wait for, reads and sends datagrams in
-//! batches, and tells when a datagram arrived and how many it lost. Elsewhere, and with
-//! `--portable` so that tests cover it, the fallback does the same work one call at a time. This is
-//! the one folder with `unsafe`; each block says which contract it keeps.
+//! batches, tells when a datagram arrived and how many it lost, and passes the bytes of streams on
+//! without copying them. Elsewhere, and with `--portable` so that tests cover it, the fallback does
+//! the same work one call at a time. This is the one folder with `unsafe`; each block says which
+//! contract it keeps.
 
 mod datagram;
 mod inbox;
 mod limits;
 mod outbox;
+mod pipe;
+mod realtime;
 mod stream;
 mod timer;
 
@@ -21,6 +24,8 @@ pub use limits::{
     is_out_of_descriptors, is_readable, is_too_big, open_descriptors, raise_descriptor_limit,
 };
 pub use outbox::Outbox;
+pub use pipe::Pipe;
+pub use realtime::{PRIORITY, Realtime, take_precedence};
 pub use stream::{ask_for_segments, fix_receive_buffer, hops_of_client, note_hops};
 pub use timer::Timer;
 

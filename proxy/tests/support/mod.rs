@@ -46,6 +46,11 @@ pub(crate) fn settings(routes: &str) -> Settings {
     Settings { workers: workers(), ..Settings::new(configuration.routes, 7) }
 }
 
+/// Settings without routes.
+pub(crate) fn no_routes() -> Settings {
+    Settings { workers: workers(), ..Settings::new(Vec::new(), 7) }
+}
+
 /// One route, written as in a configuration.
 pub(crate) fn route(text: &str) -> Route {
     settings(text).routes.pop().expect("there is one")

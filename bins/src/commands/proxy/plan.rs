@@ -10,11 +10,12 @@ use jostle_console::files;
 use jostle_console::terminal::{escaped, note};
 use jostle_engine::profile::Profile;
 use jostle_engine::route::{
-    Configuration, Destination, Forward, Listening, Route, TcpMode, parse_route,
+    Configuration, Destination, Forward, Listening, Route, RouteWorkers, TcpMode, parse_route,
 };
 use jostle_proxy::Settings;
 use jostle_study::profiles::{self, ProfileFiles};
 use jostle_study::weather::ChosenWeather;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 /// Returns the values of `--tcp`, each with what it means.
@@ -46,6 +47,56 @@ pub(super) fn amplification(text: &str) -> Result<Amplification, String> {
     factor
         .map(|factor| Amplification(Some(factor)))
         .ok_or_else(|| "write a whole number from 1, or off".to_owned())
+}
+
+/// Reads a value of `--workers`: a number, or `auto` for as many as there are cores.
+pub(super) fn workers(text: &str) -> Result<usize, String> {
+    if text == "auto" {
+        return Ok(cores().min(Settings::WORKERS_MAX));
+    }
+    let count = text.parse().ok().filter(|count| (1..=Settings::WORKERS_MAX).contains(count));
+    count.ok_or_else(|| {
+        format!("write a whole number from 1 to {}, or auto: one per core", Settings::WORKERS_MAX)
+    })
+}
+
+/// Returns how many threads can run at once.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Says what is allowed about event loops and is probably not meant.
+pub(super) fn remarks_on_workers(workers: usize, routes: &[Route]) -> Vec<String> {
+    remarks_with(workers, cores(), routes)
+}
+
+fn remarks_with(workers: usize, cores: usize, routes: &[Route]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if workers > cores {
+        remarks.push(format!(
+            "--workers {workers}: there are {cores} cores, and more workers than these wait for each \
+             other; auto has one for each"
+        ));
+    }
+    let is_spread = |route: &Route| route.workers.among(workers) > 1;
+    if workers > routes.len() && !routes.is_empty() && !routes.iter().any(is_spread) {
+        let (count, noun) = (routes.len(), if routes.len() == 1 { "route" } else { "routes" });
+        remarks.push(format!(
+            "--workers {workers}: {count} {noun} can use {count}; --spread lets all workers share each \
+             route (in a file: \"workers\": \"all\")"
+        ));
+    }
+    let wants_more = |route: &&Route| match route.workers {
+        RouteWorkers::Of(count) => usize::from(count) > workers,
+        RouteWorkers::All => workers == 1,
+    };
+    if let Some(route) = routes.iter().find(wants_more) {
+        remarks.push(format!(
+            "route {}: it is to have several workers, and there are {workers}; --workers says how many",
+            route.name
+        ));
+    }
+    remarks
 }
 
 /// The routes and the seed that a command line asks for.
@@ -112,6 +163,7 @@ fn put_in_front(weather: &ChosenWeather, routes: &mut [Route]) -> anyhow::Result
         let profile = std::mem::take(&mut route.profile);
         route.profile =
             weather.in_front_of(profile).map_err(|error| Usage::error(error.to_string()))?;
+        route.spread_shorthands();
         route.check_rules().map_err(Usage::error)?;
     }
     Ok(())
@@ -174,6 +226,7 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
             follow: args.follow && scheme.forward().is_none() && scheme.transports().has_udp(),
             idle: args.idle.map(|Span(idle)| idle),
             listening: Listening::default(),
+            workers: if args.spread { RouteWorkers::All } else { RouteWorkers::default() },
         });
     }
     if routes.is_empty() {

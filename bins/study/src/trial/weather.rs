@@ -3,7 +3,7 @@
 use super::{ROUTE, Trial};
 use jostle_common::setting::SettingError;
 use jostle_engine::profile::Profile;
-use jostle_engine::route::{HostPort, Listening, Route};
+use jostle_engine::route::{HostPort, Listening, Route, RouteWorkers};
 use std::net::SocketAddr;
 
 impl Trial {
@@ -36,6 +36,7 @@ impl Trial {
             follow: false,
             idle: None,
             listening: Listening::default(),
+            workers: RouteWorkers::default(),
         };
         route.check_rules().map_err(|problem| SettingError::new("profile", problem))?;
         Ok(route)

@@ -264,10 +264,15 @@ impl Scrape {
             ("jostle_rules_on", "0 while all rules are switched off.", u64::from(*rules_on)),
             ("jostle_watchers", "Clients that watch /live.", self.watchers),
             ("jostle_event_readers", "Clients that read /events.", self.readers),
+            ("jostle_workers", "The event loops.", summary.workers as u64),
         ];
         for (name, help, value) in gauges {
             families.gauge(name, help, one(value))?;
         }
+        let contended = summary.contended.into_iter().flat_map(|contended| contended.named());
+        let contended = contended.map(|(name, count)| (vec![("what", name)], count));
+        let help = "How often a worker waited for another, by what both wanted.";
+        families.counter("jostle_contended", help, contended)?;
         let events = events.unwrap_or_default();
         let help = "Lines of the event log that wait to be written.";
         families.gauge("jostle_event_lines_queued", help, one(events.waiting))?;

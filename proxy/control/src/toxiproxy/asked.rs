@@ -11,9 +11,9 @@ use jostle_engine::route::{HostPort, Route, Scheme, TcpMode, Transports, check_n
 use serde_json::{Map, Value};
 
 /// The fields beyond Toxiproxy's, but for the protocol.
-const FURTHER: [&str; 11] = [
+const FURTHER: [&str; 12] = [
     "target", "user", "tcp", "unit", "profile", "toxics", "seed", "idle", "follow", "open",
-    "accept",
+    "accept", "workers",
 ];
 
 /// The longest name of a route in a file.

@@ -65,6 +65,16 @@ impl Carrier {
         self.streams.senders()
     }
 
+    /// Lets the time of the rules begin at `at`, unless it has.
+    pub fn begin(&mut self, at: Instant) {
+        self.streams.links_mut().into_iter().for_each(|link| link.begin(at));
+    }
+
+    /// Numbers the packets of both links from behind `number` on, as [`Link::number_from`] does.
+    pub fn number_from(&mut self, number: u64) {
+        self.streams.links_mut().into_iter().for_each(|link| link.number_from(number));
+    }
+
     /// Tells of each packet and mark that enters a link from now on, as [`Event::Arrived`].
     pub fn tell_arrivals(&mut self) {
         self.streams.tell_arrivals();

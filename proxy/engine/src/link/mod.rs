@@ -65,6 +65,8 @@ pub struct Link {
     places: Vec<String>,
     /// The number of packets of each flow that have entered, if a rule counts them.
     flow_numbers: Option<BTreeMap<u32, u64>>,
+    /// The number behind which those of its packets begin.
+    numbers_from: u64,
     /// The flows of which something was told, or noted for rules that ask for their age.
     flows: KnownFlows,
     /// Set if flows that nobody tells of are noted: a rule asks for their age, or something is
@@ -120,6 +122,7 @@ impl Link {
             has_emptied: false,
             places: Vec::new(),
             flow_numbers: None,
+            numbers_from: 0,
             flows: KnownFlows::default(),
             notes_flows: false,
             clock: Instant::START,
@@ -144,6 +147,13 @@ impl Link {
             let key = LinkKey { seed, route: route.to_owned(), direction };
             Self::new(key, profile.timeline(direction))
         })
+    }
+
+    /// Numbers packets from behind `number` on. For one of several links that share the flows of a
+    /// route: rules that count each flow for itself, which all are there, do not look at it, and no
+    /// two packets of the route have the same.
+    pub const fn number_from(&mut self, number: u64) {
+        self.numbers_from = number;
     }
 
     /// Charges to `memory` from now on what packets cost besides their bytes, which is `each`, and
@@ -348,9 +358,15 @@ impl Link {
         self.schedule.makes_copies()
     }
 
+    /// Returns the number of the packet that enters next.
+    #[inline]
+    pub(crate) const fn next_number(&self) -> u64 {
+        self.numbers_from + self.counters.entered + 1
+    }
+
     /// Returns `packet` with the number that it gets if it enters next; a run with its first one's.
     pub fn numbered(&self, packet: &Packet) -> Packet {
-        let number = if packet.is_mark() { 0 } else { self.counters.entered + 1 };
+        let number = if packet.is_mark() { 0 } else { self.next_number() };
         Packet { number, ..packet.clone() }
     }
 
@@ -459,7 +475,7 @@ impl Link {
     /// Returns true if a run cannot cross as one whatever the rules are: somebody watches one of
     /// its packets, or cross traffic may come between them.
     fn tells_apart(&self, run: &Packet) -> bool {
-        self.sends || self.watch.is_within(self.counters.entered + 1, run.count())
+        self.sends || self.watch.is_within(self.next_number(), run.count())
     }
 
     /// Numbers a packet within its flow, if a rule counts these.
@@ -497,7 +513,7 @@ impl Stage for Link {
         if packet.is_mark() {
             packet.number = 0;
         } else {
-            packet.number = self.counters.entered + 1;
+            packet.number = self.next_number();
             self.counters.enter(packet.count());
         }
         packet.entered = packet.at;

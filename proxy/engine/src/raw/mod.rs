@@ -383,7 +383,7 @@ impl RawStreams {
             if blocks.is_at_start() {
                 // The link draws the fate of zeros in the block's place: its bytes may come later.
                 // The link numbers packets as they enter.
-                blocks.begin(self.links[direction.index()].counters().entered + 1, now);
+                blocks.begin(self.links[direction.index()].next_number(), now);
                 self.enter(now, id, direction, Body::data(self.blank.clone()));
             }
             let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };

@@ -9,6 +9,7 @@ mod services;
 mod toxics;
 mod toxiproxy;
 mod wanted;
+mod workers;
 mod written;
 
 pub use destination::{Destination, Forward, ForwardProtocol, Scheme};
@@ -25,6 +26,7 @@ pub use toxics::{
     profile_of_toxics, toxics_of_profile,
 };
 pub use wanted::{parse_route, parse_targets, parse_user};
+pub use workers::RouteWorkers;
 
 use crate::limits::IDLE_DEFAULT;
 use crate::profile::Profile;
@@ -65,6 +67,8 @@ pub struct Route {
     pub idle: Option<Duration>,
     /// How clients that connect over TCP are treated.
     pub listening: Listening,
+    /// The event loops that have it.
+    pub workers: RouteWorkers,
 }
 
 impl Route {
@@ -77,10 +81,12 @@ impl Route {
     ///
     /// # Errors
     /// When there are too many rules, a rule looks for bytes in the segments of a modelled TCP stream, which carry none
-    /// through the links, or acts on TCP streams or on UDP flows where there are none.
+    /// through the links, or acts on TCP streams or on UDP flows where there are none; or when
+    /// several loops are to have what one alone can.
     pub fn check_rules(&self) -> Result<(), String> {
         let named = |problem: String| format!("route \"{}\": {problem}", self.name);
         self.profile.check().map_err(named)?;
+        self.check_workers()?;
         let mut rules = self.profile.up.rules().chain(self.profile.down.rules());
         // What does nothing may stand anywhere: Toxiproxy's noop is such a rule.
         let does_nothing =

@@ -3,6 +3,7 @@
 
 use super::listening::RawListening;
 use super::wanted::{RawDestination, RawTarget};
+use super::workers::{RawWorkers, RouteWorkers};
 use super::{
     CongestionControl, HostPort, Route, Scheme, TcpMode, Transports, Unit, profile_of_toxics,
     services, toxiproxy,
@@ -45,9 +46,9 @@ struct RawConfiguration {
 }
 
 /// The keys of a route.
-pub(super) const ROUTE_KEYS: [&str; 14] = [
+pub(super) const ROUTE_KEYS: [&str; 15] = [
     "name", "listen", "upstream", "target", "user", "profile", "seed", "enabled", "tcp", "unit",
-    "follow", "idle", "open", "accept",
+    "follow", "idle", "open", "accept", "workers",
 ];
 
 /// A route: what is listened on, where it leads, and what happens on the way.
@@ -94,6 +95,10 @@ struct RawRoute {
     /// How long each TCP client waits in the kernel's backlog before it is accepted, one after the
     /// other.
     accept: Option<Span>,
+    /// How many of the event loops (--workers) relay it: 1 unless stated, or "all". Several can if
+    /// all its rules are "per": "flow".
+    #[schemars(with = "Option<RawWorkers>")]
+    workers: Option<Value>,
 }
 
 /// When a TCP listener is there.
@@ -275,6 +280,8 @@ fn route(
     let transport = scheme.transports();
     let RawRoute { upstream, target, user, open, accept, .. } = raw;
     let listening = RawListening { open, accept }.read(place, scheme)?;
+    let workers = raw.workers.as_ref().filter(|workers| !workers.is_null());
+    let workers = workers.map(|workers| RouteWorkers::read(&at("workers"), workers)).transpose()?;
     let destination = RawDestination { upstream, target, user }.read(place, scheme)?;
     let tcp = match (&raw.tcp, &raw.unit) {
         (None, None) if !toxics.is_empty() => TcpMode::for_rules(&profile_of_toxics(&toxics)),
@@ -316,6 +323,7 @@ fn route(
         follow: raw.follow,
         idle,
         listening,
+        workers: workers.unwrap_or_default(),
     };
     route.check_rules().map_err(|problem| SettingError::new(at("profile"), problem))?;
     Ok(route)

@@ -1,6 +1,7 @@
 //! Tests of the configurations that are read, and of the errors for those that are not.
 
 use super::*;
+use crate::rules::Per;
 use std::time::Duration;
 
 fn no_files(name: &str) -> Result<String, String> {
@@ -29,7 +30,7 @@ fn the_shipped_schema_is_current_and_names_every_field() {
     );
     let schema: Value = serde_json::from_str(&current).unwrap();
     let fields = schema["definitions"]["Route"]["properties"].as_object().unwrap();
-    assert_eq!(fields.len(), 15, "{fields:?}");
+    assert_eq!(fields.len(), 16, "{fields:?}");
     for (name, field) in fields {
         assert!(field["description"].is_string(), "{name}: {field}");
     }
@@ -378,4 +379,84 @@ fn the_examples_of_the_document_are_read_and_written() {
         assert_eq!(Configuration::from_json(&read.to_text(), &no_files).unwrap(), read);
     }
     assert_eq!(examples.len(), 3);
+}
+
+/// A configuration with one route.
+fn one(fields: &str) -> String {
+    format!(r#"{{ "proxies": [ {{ {fields} }} ] }}"#)
+}
+
+#[test]
+fn several_workers_are_for_routes_of_which_no_rule_sees_all_flows() {
+    let udp = |more: &str| {
+        read(&one(&format!(r#""name": "a", "listen": "udp://a:1", "upstream": "b:1", {more}"#)))
+    };
+    let workers = |more: &str| udp(more).unwrap().routes[0].workers;
+    assert_eq!(workers(r#""follow": false"#), RouteWorkers::Of(1));
+    assert_eq!(workers(r#""workers": 3"#), RouteWorkers::Of(3));
+    assert_eq!(workers(r#""workers": "all""#), RouteWorkers::All);
+    assert_eq!([RouteWorkers::All, RouteWorkers::Of(3)].map(|one| one.among(2)), [2, 2]);
+    assert_eq!([RouteWorkers::All, RouteWorkers::Of(3)].map(|one| one.among(8)), [8, 3]);
+    for (value, shown) in
+        [("0", "0"), ("257", "257"), ("-1", "-1"), (r#""some""#, r#""some""#), ("1.5", "1.5")]
+    {
+        assert_eq!(
+            udp(&format!(r#""workers": {value}"#)).unwrap_err().to_string(),
+            format!(
+                "proxies[0].workers: {shown} event loops are not to be had; write 1 to 256, or \"all\" \
+                 of those that --workers says"
+            )
+        );
+    }
+    let with_rule =
+        |rule: &str| udp(&format!(r#""workers": 2, "profile": {{ "down": [ {rule} ] }}"#));
+    for rule in [
+        r#"{ "rule": "drop", "chance": "1%", "per": "flow" }"#,
+        r#"{ "rule": "rate", "limit": "1Mbit/s", "enabled": false }"#,
+    ] {
+        let read = with_rule(rule).unwrap();
+        assert_eq!(Configuration::from_json(&read.to_text(), &no_files).unwrap(), read);
+    }
+    for (rule, problem) in [
+        (
+            r#"{ "rule": "drop", "chance": "1%" }"#,
+            "rule \"drop\" takes the packets of all flows as one, and several workers have these; add \
+             \"per\": \"flow\" to it, or leave \"workers\" (--spread) out",
+        ),
+        (
+            r#"{ "rule": "cross", "rate": "1Mbit/s" }"#,
+            "rule \"cross\" sends packets among those of all flows, and several workers have these; \
+             leave cross out, or leave \"workers\" (--spread) out",
+        ),
+    ] {
+        let expected = format!("proxies[0].profile: route \"a\": {problem}");
+        assert_eq!(with_rule(rule).unwrap_err().to_string(), expected);
+    }
+    // One that has a loop for itself may have any.
+    assert!(udp(r#""workers": 1, "profile": { "up": [ { "rule": "drop", "chance": "1%" } ] }"#).is_ok());
+    for (fields, problem) in [
+        (r#""listen": "socks5://a:1""#, "listen on http-proxy://"),
+        (r#""listen": "a:1", "upstream": "b:1", "open": "with upstream""#, "\"open\" is about one"),
+        (r#""listen": "a:1", "upstream": "b:1", "accept": "1s""#, "\"accept\" is about one"),
+    ] {
+        let error = read(&one(&format!(r#"{fields}, "workers": 2"#))).unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+    }
+    assert!(read(&one(r#""listen": "http-proxy://a:1", "workers": 2"#)).is_ok());
+}
+
+#[test]
+fn rules_of_a_command_line_are_each_flows_own_where_several_workers_are() {
+    let shorthand = || crate::rules::Shorthand {
+        drop: jostle_common::units::Probability::new(0.5),
+        ..Default::default()
+    };
+    for (workers, per) in [("1", Per::Link), (r#""all""#, Per::Flow)] {
+        let text = format!(r#""listen": "udp://a:1", "upstream": "b:1", "workers": {workers}"#);
+        let mut read = read(&one(&text)).unwrap().routes.remove(0);
+        read.profile = read.profile.with_shorthands(shorthand(), Default::default()).unwrap();
+        read.spread_shorthands();
+        assert_eq!(read.profile.up.rules().next().unwrap().selection.per, per);
+        assert!(read.check_rules().is_ok());
+    }
 }

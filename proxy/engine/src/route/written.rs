@@ -85,6 +85,9 @@ impl Route {
         if let Some(accept) = self.listening.accept {
             put("accept", Span(accept).to_string().into());
         }
+        if let Some(workers) = self.workers.written() {
+            put("workers", workers);
+        }
         Value::Object(fields)
     }
 
