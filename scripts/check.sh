@@ -13,7 +13,8 @@ cargo clippy --workspace --all-targets -- -D warnings
 
 step "fuzz targets"
 # They are a workspace of their own, for a nightly compiler; that they compile the stable one can tell.
-cargo check --quiet --manifest-path fuzz/Cargo.toml --target-dir target/fuzz-check
+# What they depend on is checked once for both.
+cargo check --quiet --manifest-path fuzz/Cargo.toml --target-dir target
 
 step "docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
@@ -27,11 +28,19 @@ fi
 
 step "the same decisions in every build"
 # The tests have checked the digest once; the builds of debugging and of release must come to the same.
-cargo test --quiet --profile dev -p jostle-engine --test decisions
-cargo test --quiet --release -p jostle-engine --test decisions
+# With the features of the whole workspace, as what the other steps have built is built with them.
+cargo test --quiet --profile dev --workspace --test decisions
+cargo test --quiet --release --workspace --test decisions
 
-step "shell scripts"
+step "instructions of the hot paths"
+bash scripts/instructions.sh
+
+step "scripts"
 for script in scripts/*.sh .ci/run; do bash -n "$script"; done
+if command -v python3 >/dev/null; then
+  python3 -m compileall -q scripts
+  PYTHONPATH=scripts/bench python3 -m unittest discover -q -s scripts/bench
+fi
 
 step "README commands"
 bash scripts/readme-commands.sh

@@ -5,7 +5,7 @@ set -uo pipefail
 programs=(iperf3:iperf3 redis-server:redis-server redis-benchmark:redis-tools curl:curl python3:python3 nc:netcat-openbsd
   ffmpeg:ffmpeg chromium:chromium wrk:wrk ab:apache2-utils dnsperf:dnsperf parallel:parallel tshark:tshark tftp:tftp-hpa in.tftpd:tftpd-hpa
   node:nodejs npm:npm git:git ssh:openssh-client sshd:openssh-server psql:postgresql-client
-  pg_ctlcluster:postgresql)
+  pg_ctlcluster:postgresql valgrind:valgrind)
 missing=()
 for entry in "${programs[@]}"; do
   PATH="$PATH:/usr/sbin" command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")

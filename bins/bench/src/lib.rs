@@ -14,6 +14,7 @@ pub mod command;
 mod arrivals;
 mod datagrams;
 mod measure;
+mod paths;
 mod percentiles;
 mod processes;
 mod streams;

@@ -78,7 +78,7 @@ impl DatagramsArgs {
             }
             sink.read(|number, _| window.heard(number, now))?;
         };
-        sink.drain(self.delay.0 + Duration::from_millis(50), |_, _| {})?;
+        sink.drain(self.delay.0 + Duration::from_millis(300), |_, _| {})?;
         let mut fields = measured.fields("packet");
         fields["sent"] = window.next().into();
         fields["lost"] = window.next().saturating_sub(sink.arrived).into();

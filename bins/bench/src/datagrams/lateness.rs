@@ -114,7 +114,7 @@ impl LatenessArgs {
             }
             sink.read(|number, stamp| times.arrived(number, stamp, delay))?;
         };
-        sink.drain(delay + Duration::from_millis(50), |number, stamp| {
+        sink.drain(delay + Duration::from_millis(300), |number, stamp| {
             times.arrived(number, stamp, delay);
         })?;
         let mut fields = measured.fields("packet");

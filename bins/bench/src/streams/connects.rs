@@ -105,12 +105,16 @@ impl Load {
             }
             Some(End::Served(stream)) => loop {
                 match stream.read(&mut byte) {
-                    Ok(0) => break Ok(drop(self.ends.remove(key))),
+                    Ok(0) => {
+                        self.ends.remove(key);
+                        break Ok(());
+                    }
                     Ok(_) => stream.write_all(&byte).context("answering")?,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
                     // A relay may close the hard way what its client has closed.
                     Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                        break Ok(drop(self.ends.remove(key)));
+                        self.ends.remove(key);
+                        break Ok(());
                     }
                     Err(error) => break Err(error).context("behind the relay"),
                 }

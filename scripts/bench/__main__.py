@@ -1,0 +1,131 @@
+"""Measures jostle beside other relays; scripts/bench.sh starts it in namespaces of its own."""
+
+import argparse
+import json
+import random
+import sys
+from functools import partial
+
+import curves
+import measure
+import programs
+import table
+from rows import ROWS
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="scripts/bench.sh", description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="only these rows (beginnings of names); `size [CURVE…]`: what grows with size")
+    parser.add_argument("--list", action="store_true", help="name the rows and end")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (5)")
+    parser.add_argument("--seed", type=int, default=1, help="of the order within a round (1)")
+    parser.add_argument("--peers", choices=["all", "goal", "none"], default="all",
+                        help="measure all others, the one that a goal names, or none")
+    parser.add_argument("--jostle", action="append", default=[], metavar="NAME=PATH",
+                        help="measure another build of jostle beside the first")
+    parser.add_argument("--json", metavar="FILE", help="write all figures to a file")
+    parser.add_argument("--markdown", action="store_true", help="print the table of docs/performance.md")
+    parser.add_argument("--size", metavar="BYTES", help="the bytes of a datagram (1200)")
+    return parser.parse_args()
+
+
+def programs_of(row, args):
+    """Name -> what measures it once, of all that a row measures."""
+    if row.load[0] == "path":
+        return {"engine": lambda: measure.load_alone(row.load)}
+    builds = {"": None, **{f" {name}": path for name, _, path in (b.partition("=") for b in args.jostle)}}
+    if row.load[0] == "sweep":
+        return {
+            f"jostle{build}": partial(measure.sweep, path, row.load) for build, path in builds.items()
+        }
+    size = ["--size", args.size] if args.size and row.load[0] == "datagrams" else []
+    load = [*row.load, *size]
+    chosen = {}
+    for build, path in builds.items():
+        chosen[f"jostle{build}"] = (programs.jostle(path), load)
+        for name, (arguments, more) in row.variants.items():
+            chosen[f"{name}{build}"] = (programs.jostle(path, arguments), [*load, *more])
+    # How late a relay without a delay is tells nothing.
+    if row.load[0] == "lateness":
+        chosen = {name: value for name, value in chosen.items() if not name.startswith("jostle")}
+    for peer in row.peers:
+        if args.peers == "all" or args.peers == "goal" and peer == row.against:
+            chosen[peer] = (programs.PEERS[peer], load)
+    return {
+        name: partial(measure.measure, command, row.protocol, load)
+        for name, (command, load) in chosen.items()
+    }
+
+
+def run(row, args):
+    """The figures of a row: program -> one for each round, and what is told beside them."""
+    chosen = programs_of(row, args)
+    figures, beside = {}, {name: {} for name in chosen}
+    for number in range(args.rounds):
+        order = list(chosen)
+        random.Random(f"{args.seed} {row.name} {number}").shuffle(order)
+        for name in order:
+            if name not in chosen:
+                continue
+            try:
+                told = chosen[name]()
+                figure = measure.look_up(told, row.figure)
+            except programs.Skip as reason:
+                print(f"{row.name}: {name} is not measured: {reason}", file=sys.stderr)
+                del chosen[name]
+                continue
+            figures.setdefault(name, []).append(figure)
+            for label, path in row.beside.items():
+                beside[name].setdefault(label, []).append(measure.look_up(told, path))
+    # As they were named, not as they were drawn.
+    ordered = {name: figures[name] for name in beside if name in figures}
+    return ordered, beside
+
+
+def sizes(args):
+    """Measures and prints the curves that are named behind `size`."""
+    names = [name for name in curves.CURVES if not args.rows[1:] or name in args.rows[1:]]
+    if not names:
+        sys.exit(f"no such curve; there are {', '.join(curves.CURVES)}")
+    measure.prepare()
+    results = {}
+    for name in names:
+        results |= curves.run([name], min(args.rounds, 3))
+        print(curves.text(name, results[name], args.markdown), flush=True)
+    write(args, results)
+
+
+def write(args, told):
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump(told, file, indent=2, ensure_ascii=False)
+
+
+def main():
+    args = arguments()
+    if args.list:
+        for row in ROWS.values():
+            print(f"{row.name:18} {row.text}")
+        return
+    if args.rows[:1] == ["size"]:
+        return sizes(args)
+    names = [name for name in ROWS if not args.rows or any(name.startswith(row) for row in args.rows)]
+    if not names:
+        sys.exit("no such row; --list names them")
+    measure.prepare()
+    results = []
+    for name in names:
+        row = ROWS[name]
+        lines = table.summarised(row, *run(row, args))
+        results.append((row, lines))
+        if not args.markdown:
+            print(table.text(row, lines) + "\n", flush=True)
+    if args.markdown:
+        print(table.markdown(results))
+    write(args, {
+        row.name: {"text": row.text, "unit": row.unit, "programs": lines} for row, lines in results
+    })
+
+
+if __name__ == "__main__":
+    main()
