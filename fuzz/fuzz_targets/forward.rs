@@ -105,7 +105,7 @@ fn asked(bytes: &[u8], step: usize, mut handle: impl FnMut(&[u8], &mut Vec<u8>) 
             Progress::More => continue,
             Progress::Refused(_) | Progress::Asked(Asked::Associate(_)) => return,
             Progress::Asked(Asked::Connect(target)) => target,
-            Progress::Asked(Asked::Fetch { target, head }) => {
+            Progress::Asked(Asked::Fetch { target, head, .. }) => {
                 let mut framing = RequestFraming::new(1 << 20);
                 assert_eq!(framing.follow(&head), head.len());
                 assert!(framing.wrong().is_none());

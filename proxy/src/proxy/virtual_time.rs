@@ -205,3 +205,31 @@ fn a_handshake_that_finds_nobody_is_told_when_linux_gives_up() {
         assert_eq!(client.read(&mut [0]).unwrap(), 0, "and closed");
     }
 }
+
+#[test]
+fn a_further_request_takes_one_round_trip_and_no_handshake() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let target = server.local_addr().unwrap();
+    let request = format!("GET http://{target}/ HTTP/1.1\r\nHost: {target}\r\n\r\n");
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let mut proxy = Driven::new(&format!(r#"{{ "listen": "http-proxy://127.0.0.1:0", {FAR} }}"#));
+    let mut client = proxy.connect();
+    client.write_all(request.as_bytes()).unwrap();
+    proxy.go_to(ms(300));
+    let (mut far, _) = server.accept().unwrap();
+    far.set_nonblocking(true).unwrap();
+    // The first one comes behind the handshake.
+    let mut begun = ms(600);
+    for number in 1..=3 {
+        let [before, then] = proxy.around(begun + ms(300), &mut far);
+        assert_eq!(before, b"", "{number}");
+        assert!(then.starts_with(b"GET / HTTP/1.1\r\n") && then.ends_with(b"\r\n\r\n"), "{number}");
+        far.write_all(answer).unwrap();
+        assert_eq!(proxy.around(begun + ms(600), &mut client), [&b""[..], answer], "{number}");
+        begun += ms(5000);
+        proxy.go_to(begun);
+        client.write_all(request.as_bytes()).unwrap();
+    }
+    assert_eq!(server.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "one connection");
+}

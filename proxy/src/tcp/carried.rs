@@ -243,6 +243,7 @@ impl TcpRelay {
                     }
                 }
                 Found::Nothing => return source.run_dry(),
+                Found::Request => return self.take_next(index, turn),
                 Found::End => return carrier.finish(turn.now, id, direction),
                 Found::Reset => return self.take_reset(index, direction, turn),
             }
@@ -383,13 +384,18 @@ impl TcpRelay {
             // The receiver is gone, its reset is under way.
             return carrier.consumed(turn.now, id, direction, bytes.len());
         };
+        let whole = bytes.len();
+        if direction == Direction::Down {
+            bytes.truncate(target.hear_answer(&bytes));
+        }
+        let more = whole - bytes.len();
         let written = target.write_now(&bytes);
         self.connections.at(index).last = turn.now;
         let Some(target) = self.connections.at(index).target(direction) else { return };
         let broken = target.is_broken();
         let kept = bytes.split_off(written);
         // A broken end keeps nothing: what it does not take is as good as taken.
-        let consumed = if broken { written + kept.len() } else { written };
+        let consumed = more + if broken { written + kept.len() } else { written };
         target.keep(kept, &self.memory);
         self.accounts[direction.index()].written(written);
         if consumed > 0 {
@@ -398,6 +404,9 @@ impl TcpRelay {
         }
         if broken {
             self.ask_again(index, direction.opposite(), turn);
+        }
+        if more > 0 || (direction == Direction::Down && self.askings.are_wanted()) {
+            self.turn_page(index, more > 0, turn);
         }
     }
 

@@ -111,6 +111,27 @@ impl RelayedConnection {
         }
     }
 
+    /// Makes another connection of it, of a client that asks for another target at `now`. Its upstream
+    /// is gone.
+    pub(super) fn begin_anew(&mut self, now: Instant) {
+        self.upstream_address = None;
+        self.progress = Progress::Naming;
+        (self.since, self.last, self.look) = (now, now, None);
+        self.addresses.clear();
+        self.request = None;
+        self.carried = false;
+        self.straight = [0; 2];
+        self.hello = Some(Box::default());
+        self.server_name = None;
+        self.counts = Default::default();
+        if let Some(client) = self.source(Direction::Up) {
+            client.forget_requests();
+            // It waited for room in the name of the connection before.
+            client.leave_line();
+            client.feed();
+        }
+    }
+
     /// Looks at what the client said next. Returns true if it named a server.
     pub(super) fn hear(&mut self, bytes: &[u8]) -> bool {
         let Some(hello) = &mut self.hello else { return false };

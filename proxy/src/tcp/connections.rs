@@ -36,8 +36,9 @@ impl Connections {
         self.slab.insert(connection);
     }
 
-    /// Gives a client that has none the next number, and returns that.
+    /// Gives a client the next number, in place of the one that it may have had, and returns that.
     pub(super) fn number(&mut self, index: usize) -> u32 {
+        self.by_id.remove(&self.slab[index].id);
         self.last_id = self.last_id.wrapping_add(1).max(1);
         self.slab[index].id = self.last_id;
         self.by_id.insert(self.last_id, index);

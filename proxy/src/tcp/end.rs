@@ -3,8 +3,9 @@
 
 use crate::reactor::{Reactor, Readiness};
 use bytes::{Buf, Bytes};
-use jostle_common::http1::RequestFraming;
 use jostle_engine::memory::Memory;
+use jostle_forward::Credentials;
+use jostle_forward::http::{Intake, NextRequest, Requests, Taken, Turned};
 use jostle_sys::fix_receive_buffer;
 use mio::Token;
 use mio::net::TcpStream;
@@ -19,6 +20,10 @@ const PIECES_MAX: usize = 64;
 
 /// The most bytes of two pieces that are made one.
 const JOINED_MAX: usize = 2 << 10;
+
+/// The most reads of what is nobody's, for a peer that does not stop.
+const LAST_READS: usize = 16;
+
 /// The bytes after which a sender that was never held back meanwhile is not expected to be: more than
 /// the queue in front of a slow link takes at first.
 const FLOWS_FREELY: usize = 256 << 10;
@@ -38,10 +43,8 @@ pub(crate) struct End {
     input: Incoming,
     /// What was read before, and is read again in front of what comes.
     ahead: Bytes,
-    /// The request of HTTP that alone is passed on, if there is one.
-    request: Option<Box<RequestFraming>>,
-    /// Set once something stands behind that request.
-    is_beyond: bool,
+    /// The requests of a client of an HTTP proxy.
+    requests: Option<Box<Requests>>,
     output: Outgoing,
     pending: VecDeque<Bytes>,
     /// Whether the receive buffer may not grow; `None` where that cannot be chosen.
@@ -90,6 +93,8 @@ pub(crate) enum Found {
     End,
     /// The connection was torn down.
     Reset,
+    /// Another request of HTTP, to be [taken](End::take_next).
+    Request,
 }
 
 impl End {
@@ -109,8 +114,7 @@ impl End {
             peer: Peer::Connecting,
             input: Incoming::Open,
             ahead: Bytes::new(),
-            request: None,
-            is_beyond: false,
+            requests: None,
             output: Outgoing::Open,
             pending: VecDeque::new(),
             fixed: None,
@@ -157,7 +161,15 @@ impl End {
 
     /// Returns true if there may be something to read.
     pub(crate) fn is_readable(&self) -> bool {
-        self.ready.readable || !self.ahead.is_empty() || (self.is_beyond && !self.is_read_out())
+        if !self.ahead.is_empty() {
+            return true;
+        }
+        match self.requests.as_ref().map(|requests| requests.intake(self.is_blocked())) {
+            None | Some(Intake::Read(_)) => self.ready.readable,
+            // A reset is heard though nothing is read.
+            Some(Intake::Held) => self.ready.failed,
+            Some(Intake::Heard | Intake::Over) => !self.is_read_out(),
+        }
     }
 
     /// Notes that there may be something to read, which no event has told yet.
@@ -170,27 +182,65 @@ impl End {
         self.ahead = bytes;
     }
 
-    /// Lets it end behind the one request that `request` stands in, and whose bytes in `rest` were
-    /// read already. Returns how many of these belong to it.
-    pub(crate) fn end_behind(&mut self, mut request: RequestFraming, rest: &[u8]) -> usize {
-        let taken = request.follow_one(rest);
-        self.is_beyond = taken < rest.len();
-        self.request = Some(Box::new(request));
-        taken
+    /// Follows the requests of its client from here on, of which the first one's bytes are `ahead`.
+    pub(crate) fn follow_requests(&mut self, requests: Requests, ahead: Bytes) {
+        self.requests = Some(Box::new(requests));
+        self.put_ahead(ahead);
     }
 
-    /// Returns what was found where bytes were read: no more than belongs to the one request.
-    fn within_request(&mut self, bytes: &[u8]) -> Found {
-        let Some(request) = &mut self.request else { return Found::Bytes(bytes.len()) };
-        let taken = request.follow_one(bytes);
-        self.is_beyond = taken < bytes.len();
-        if taken > 0 { Found::Bytes(taken) } else { Found::End }
+    /// Follows no requests any more: what is read from now on belongs together.
+    pub(crate) fn forget_requests(&mut self) {
+        self.requests = None;
     }
 
-    /// Reads what stands behind the one request and forgets it: unread it would reset the
+    /// Follows what the server of its client's request says. Returns how many of the bytes are to be
+    /// passed on; the others were not asked for.
+    pub(crate) fn hear_answer(&mut self, bytes: &[u8]) -> usize {
+        self.requests.as_mut().map_or(bytes.len(), |requests| requests.answer(bytes))
+    }
+
+    /// Looks whether the answer to its client's request has ended, now that what was heard of it is
+    /// passed on; the next request is to name `user`. Returns true if it is to be read again.
+    pub(crate) fn turn(&mut self, user: Option<&Credentials>) -> bool {
+        let Some(requests) = &mut self.requests else { return false };
+        match requests.turn(user) {
+            Turned::No => false,
+            Turned::Next | Turned::Last => true,
+            Turned::Tunnel => {
+                self.ahead = requests.beyond().into();
+                self.requests = None;
+                true
+            }
+        }
+    }
+
+    /// Returns true if its client makes requests, and has made none that is not answered.
+    pub(crate) fn is_between_requests(&self) -> bool {
+        self.requests.as_ref().is_some_and(|requests| requests.is_idle())
+    }
+
+    /// Takes the next request of its client.
+    pub(crate) fn take_next(&mut self) -> Option<NextRequest> {
+        self.requests.as_mut()?.take_next()
+    }
+
+    /// Returns what was found where bytes were read; `None` if more is to be read.
+    fn sort(&mut self, bytes: &mut [u8], count: usize) -> Option<Found> {
+        let Some(requests) = &mut self.requests else { return Some(Found::Bytes(count)) };
+        match requests.handle(&bytes[..count]) {
+            Taken::Own(own) => Some(Found::Bytes(own)),
+            Taken::Heard => Some(Found::Request),
+            Taken::Over => Some(self.end_beyond(bytes)),
+            Taken::Kept => None,
+        }
+    }
+
+    /// Reads what stands behind the last request and forgets it: unread it would reset the
     /// connection when it is closed.
     fn end_beyond(&mut self, buffer: &mut [u8]) -> Found {
-        while matches!(self.stream.read(buffer), Ok(count) if count > 0) {}
+        let mut reads = 0..LAST_READS;
+        while reads.next().is_some() && matches!(self.stream.read(buffer), Ok(count) if count > 0) {
+        }
         self.ready.readable = false;
         self.input = Incoming::Ended;
         Found::End
@@ -246,11 +296,17 @@ impl End {
             self.ahead.copy_to_slice(&mut buffer[..count]);
             return Found::Bytes(count);
         }
-        if self.is_beyond {
-            return self.end_beyond(buffer);
-        }
         loop {
-            match self.stream.read(buffer) {
+            let intake = self.requests.as_ref().map(|requests| requests.intake(self.is_blocked()));
+            let most = match intake {
+                None => buffer.len(),
+                Some(Intake::Read(most)) => most.min(buffer.len()),
+                Some(Intake::Heard) => return Found::Request,
+                Some(Intake::Over) => return self.end_beyond(buffer),
+                Some(Intake::Held) if self.ready.failed => return Found::Reset,
+                Some(Intake::Held) => return Found::Nothing,
+            };
+            match self.stream.read(&mut buffer[..most]) {
                 Ok(0) => {
                     self.ready.readable = false;
                     if self.is_broken() {
@@ -261,8 +317,9 @@ impl End {
                 }
                 Ok(count) => {
                     self.flowed = self.flowed.saturating_add(count);
-                    let found = self.within_request(&buffer[..count]);
-                    return if found == Found::End { self.end_beyond(buffer) } else { found };
+                    if let Some(found) = self.sort(buffer, count) {
+                        return found;
+                    }
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {

@@ -12,6 +12,7 @@ mod connections;
 mod counts;
 mod door;
 mod end;
+mod exchanges;
 mod flow_orders;
 mod handover;
 mod plain;
@@ -387,6 +388,7 @@ impl Relay for TcpRelay {
         self.draining = true;
         self.keep_listening(&[], turn);
         self.end_silent_asking(turn);
+        self.end_idle_exchanges(turn);
         self.end_associations_but(&[], turn);
     }
 

@@ -53,9 +53,13 @@ impl TcpRelay {
                         let passed = FlowEvent::Passed(direction, &turn.scratch[..count]);
                         account.observe(connection_id, turn.now, passed, &mut turn.sinks);
                     }
-                    let written = target.write_now(&turn.scratch[..count]);
+                    let own = match direction {
+                        Direction::Up => count,
+                        Direction::Down => target.hear_answer(&turn.scratch[..count]),
+                    };
+                    let written = target.write_now(&turn.scratch[..own]);
                     account.written(written);
-                    target.keep(self.memory.hold(&turn.scratch[written..count]), &self.memory);
+                    target.keep(self.memory.hold(&turn.scratch[written..own]), &self.memory);
                     account.passed();
                     counts.bytes += count as u64;
                     counts.left(false, true);
@@ -64,8 +68,11 @@ impl TcpRelay {
                         // For rules that may come.
                         connection.hear(&turn.scratch[..count]);
                     }
-                    if written < count {
+                    if written < own {
                         turn.warn_of_memory(&self.memory);
+                    }
+                    if own < count || (direction == Direction::Down && self.askings.are_wanted()) {
+                        self.turn_page(index, own < count, turn);
                     }
                     if is_broken {
                         self.ask_again(index, direction.opposite(), turn);
@@ -73,6 +80,7 @@ impl TcpRelay {
                     }
                 }
                 Found::Nothing => return,
+                Found::Request => return self.take_next(index, turn),
                 Found::End => {
                     target.end();
                     self.observe(connection_id, FlowEvent::Ended(direction), turn);
