@@ -28,7 +28,7 @@ fn fates(seed: u64, count: u64) -> Vec<bool> {
     let key = LinkKey { seed, route: "1".into(), direction: Direction::Up };
     let mut link = Link::new(key, &profile.up);
     let fate = |_| {
-        link.handle(Packet::new(1, Virtual::START, Body::Data(Bytes::new())));
+        link.handle(Packet::new(1, Virtual::START, Body::data(Bytes::new())));
         matches!(link.poll(Virtual::START), Some(Output::Discard(..)))
     };
     (0..count).map(fate).collect()

@@ -101,7 +101,7 @@ pub fn use_profile(profile: &Profile, next: &Profile) {
         let mut late = Link::new(key, profile.timeline(direction));
         let (mut left, mut now) = (Vec::new(), Instant::START);
         for number in 0..PACKETS {
-            let body = Body::Data(vec![number as u8; (number as usize * 37) % 1500].into());
+            let body = Body::data(vec![number as u8; (number as usize * 37) % 1500]);
             let packet = Packet::new(number % 3 + 1, now, body);
             while let Some(due) = prompt.deadline().filter(|due| *due <= now) {
                 drain(&mut prompt, due, &mut left);

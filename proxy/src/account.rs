@@ -131,7 +131,7 @@ impl Account {
     ) {
         let rule = packet.trace.rules.trailing_zeros();
         let rule = link.rule_key(u8::try_from(rule).unwrap_or(u8::MAX)).to_owned();
-        *self.totals.bytes_discarded.entry(rule).or_default() += u64::from(packet.size);
+        *self.totals.bytes_discarded.entry(rule).or_default() += u64::from(packet.size());
         self.tell(link, packet, Fate::Discarded(Loss::Stream), released, sinks);
     }
 
@@ -148,8 +148,8 @@ impl Account {
         self.totals.bytes_in += payload.len() as u64;
         self.totals.discarded[loss.index()] += 1;
         if !sinks.are_none() {
-            let body = Body::Data(Bytes::copy_from_slice(payload));
-            let packet = Packet { ecn, ..Packet::new(flow, at, body) };
+            let body = Body::data(Bytes::copy_from_slice(payload));
+            let packet = Packet::new(flow, at, body).with_ecn(ecn);
             self.tell(link, &packet, Fate::Discarded(loss), at, sinks);
         }
     }

@@ -1,8 +1,8 @@
 //! The handle with which other threads change a running proxy.
 
-use crate::orders::{
-    Began, Carried, Flags, Order, OrderError, Prepared, Reply, RouteId, RouteState,
-};
+use crate::crew::Crew;
+use crate::network::Network;
+use crate::orders::{Began, Carried, Order, OrderError, Prepared, Reply, RouteId, RouteState};
 use crate::sinks::Sink;
 use crate::snapshot::{Reading, Snapshot};
 use crate::summary::Summary;
@@ -11,9 +11,8 @@ use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_engine::profile::{Profile, Rule};
 use jostle_engine::route::Route;
-use mio::Waker;
-use std::sync::Arc;
-use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::ops::Range;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// The time that a stopping proxy goes on with what is open unless told otherwise.
@@ -31,14 +30,13 @@ const READ_ATTEMPTS: usize = 3;
 /// [`stop`](Self::stop) and [`toggle`](Self::toggle) always get through. The other methods put an
 /// order into a bounded mailbox and wait until the loop has carried it out, between two turns and
 /// whole or not at all; names are looked up before that, on the caller's thread. They wait for as
-/// long as the proxy does not run yet.
+/// long as the proxy does not run yet. Of several loops those that have a part of what is ordered
+/// carry it out, all at one moment.
 #[derive(Clone, Debug)]
 pub struct Control {
-    flags: Arc<Flags>,
-    mailbox: SyncSender<Order>,
-    waker: Arc<Waker>,
+    crew: Arc<Crew>,
+    network: Network,
     clock: Clock,
-    seed: u64,
 }
 
 /// A route whose names are looked up.
@@ -60,19 +58,13 @@ impl PreparedRoute {
 }
 
 impl Control {
-    pub(crate) fn new(
-        flags: Arc<Flags>,
-        mailbox: SyncSender<Order>,
-        waker: Arc<Waker>,
-        clock: Clock,
-        seed: u64,
-    ) -> Self {
-        Self { flags, mailbox, waker, clock, seed }
+    pub(crate) const fn new(crew: Arc<Crew>, network: Network, clock: Clock) -> Self {
+        Self { crew, network, clock }
     }
 
     /// Returns the seed of the run, for the routes that have none of their own.
     pub const fn seed(&self) -> u64 {
-        self.seed
+        self.network.seed()
     }
 
     /// Returns the time of the run, as the event log tells it.
@@ -90,15 +82,14 @@ impl Control {
     /// close it; then it cuts what is left. The time runs from the first call on, and of several
     /// calls the shortest counts.
     pub fn stop_within(&self, drain: Duration) {
-        self.flags.stop(drain);
-        self.wake();
+        self.crew.stop(drain);
     }
 
     /// Switches all rules off, or on again, and returns whether they are on now. What is inside
     /// keeps its times.
     pub fn toggle(&self) -> bool {
-        let on = self.flags.toggle();
-        self.wake();
+        let on = self.crew.flags().toggle();
+        self.crew.wake_all();
         on
     }
 
@@ -113,7 +104,7 @@ impl Control {
 
     /// Returns true unless the rules are switched off.
     pub fn rules_are_on(&self) -> bool {
-        self.flags.rules_on()
+        self.crew.flags().rules_on()
     }
 
     /// Adds a route. A disabled one is kept, and does not listen.
@@ -122,8 +113,7 @@ impl Control {
     /// When it cannot listen, a name has no address, the route leads to itself, its name is taken,
     /// or the order could not be given.
     pub fn add(&self, route: Route) -> Result<RouteId, OrderError> {
-        let prepared = prepare(route)?;
-        Ok(self.order(|reply| Order::Add(prepared, reply))?.outcome.id)
+        Ok(self.add_anew(prepare(route)?)?.outcome.id)
     }
 
     /// Adds a route without waiting for its upstream's name, which is looked up from then on: TCP
@@ -135,8 +125,7 @@ impl Control {
     /// As for [`add`](Self::add), but for the upstream's name.
     pub fn add_promptly(&self, route: Route) -> Result<Carried<RouteState>, OrderError> {
         route.check_rules().map_err(OrderError::Rules)?;
-        let prepared = Box::new(Prepared::promptly(route)?);
-        self.order(|reply| Order::Add(prepared, reply))
+        self.add_anew(Box::new(Prepared::promptly(route)?))
     }
 
     /// Looks up where a route is to listen, so that an order that is given later does not; its
@@ -154,8 +143,13 @@ impl Control {
     /// # Errors
     /// As for [`add`](Self::add), but for names.
     pub fn add_prepared(&self, route: &PreparedRoute) -> Result<Carried<RouteState>, OrderError> {
-        let prepared = Box::new(route.0.clone());
-        self.order(|reply| Order::Add(prepared, reply))
+        self.add_anew(Box::new(route.0.clone()))
+    }
+
+    /// Adds a route to the loop that has the fewest.
+    fn add_anew(&self, route: Box<Prepared>) -> Result<Carried<RouteState>, OrderError> {
+        let home = self.network.next_home();
+        self.order_at(home, |reply| Order::Add(route, reply))
     }
 
     /// Replaces a route by one that was prepared, as [`replace`](Self::replace) does.
@@ -169,7 +163,7 @@ impl Control {
         drain: Duration,
     ) -> Result<Carried<(RouteState, Began)>, OrderError> {
         let prepared = Box::new(route.0.clone());
-        self.order(|reply| Order::Replace(id, prepared, drain, reply))
+        self.order_about(id, |reply| Order::Replace(id, prepared, drain, reply))
     }
 
     /// Replaces a route. What is the same goes on: the sockets of the same listening addresses with
@@ -188,7 +182,7 @@ impl Control {
         drain: Duration,
     ) -> Result<Carried<(RouteState, Began)>, OrderError> {
         let prepared = prepare(route)?;
-        self.order(|reply| Order::Replace(id, prepared, drain, reply))
+        self.order_about(id, |reply| Order::Replace(id, prepared, drain, reply))
     }
 
     /// Replaces a route as [`replace`](Self::replace) does, and waits for its upstream's name no more
@@ -204,7 +198,7 @@ impl Control {
     ) -> Result<Carried<(RouteState, Began)>, OrderError> {
         route.check_rules().map_err(OrderError::Rules)?;
         let prepared = Box::new(Prepared::promptly(route)?);
-        self.order(|reply| Order::Replace(id, prepared, drain, reply))
+        self.order_about(id, |reply| Order::Replace(id, prepared, drain, reply))
     }
 
     /// Removes a route: it takes no new connection and no new datagram from now on. What is inside
@@ -214,7 +208,7 @@ impl Control {
     /// # Errors
     /// When there is no such route, or the order could not be given.
     pub fn remove(&self, id: RouteId, drain: Duration) -> Result<Carried<Began>, OrderError> {
-        self.order(|reply| Order::Remove(id, drain, reply))
+        self.order_about(id, |reply| Order::Remove(id, drain, reply))
     }
 
     /// Removes a route at once: its listeners and connections are closed (FIN), and what is inside
@@ -223,7 +217,7 @@ impl Control {
     /// # Errors
     /// As for [`remove`](Self::remove).
     pub fn close(&self, id: RouteId) -> Result<Carried<Began>, OrderError> {
-        self.order(|reply| Order::Close(id, reply))
+        self.order_about(id, |reply| Order::Close(id, reply))
     }
 
     /// Replaces a route's profile. Rules of the same key live on with new parameters.
@@ -231,7 +225,7 @@ impl Control {
     /// # Errors
     /// When there is no such route, a rule cannot act on it, or the order could not be given.
     pub fn set_profile(&self, id: RouteId, profile: Profile) -> Result<Carried<Began>, OrderError> {
-        self.order(|reply| Order::SetProfile(id, Box::new(profile), reply))
+        self.order_about(id, |reply| Order::SetProfile(id, Box::new(profile), reply))
     }
 
     /// Replaces the rule of the same key in one direction, in each phase that has it; a new one
@@ -245,7 +239,7 @@ impl Control {
         direction: Direction,
         rule: Rule,
     ) -> Result<Carried<Began>, OrderError> {
-        self.order(|reply| Order::SetRule(id, direction, Box::new(rule), reply))
+        self.order_about(id, |reply| Order::SetRule(id, direction, Box::new(rule), reply))
     }
 
     /// Removes the rule with this key from one direction.
@@ -258,7 +252,7 @@ impl Control {
         direction: Direction,
         key: &str,
     ) -> Result<Carried<Began>, OrderError> {
-        self.order(|reply| Order::RemoveRule(id, direction, key.to_owned(), reply))
+        self.order_about(id, |reply| Order::RemoveRule(id, direction, key.to_owned(), reply))
     }
 
     /// Returns the routes, without those that drain.
@@ -266,7 +260,12 @@ impl Control {
     /// # Errors
     /// When the order could not be given.
     pub fn routes(&self) -> Result<Vec<RouteState>, OrderError> {
-        self.order(Order::Routes)
+        let mut all = Vec::new();
+        for loop_ in 0..self.crew.len() {
+            all.append(&mut self.order_at(loop_, Order::Routes)?);
+        }
+        all.sort_by_key(|state| state.id.index);
+        Ok(all)
     }
 
     /// Returns what the proxy did so far, with the routes that are gone.
@@ -286,23 +285,32 @@ impl Control {
         self.read().map(Reading::into_snapshot)
     }
 
-    /// Reads the counters, of a few relays at a time: of thousands it takes milliseconds, which
-    /// nobody's packets shall wait for.
+    /// Reads the counters of all loops, one after the other.
     fn read(&self) -> Result<Reading, OrderError> {
+        let mut reading = self.read_at(0)?;
+        for loop_ in 1..self.crew.len() {
+            reading.join(self.read_at(loop_)?);
+        }
+        Ok(reading)
+    }
+
+    /// Reads the counters of a loop, of a few relays at a time: of thousands it takes milliseconds,
+    /// which nobody's packets shall wait for.
+    fn read_at(&self, loop_: usize) -> Result<Reading, OrderError> {
         for _ in 0..READ_ATTEMPTS {
-            let mut reading = self.order(|reply| Order::Read(PAGE_RELAYS, reply))?;
-            if self.read_on(&mut reading)? {
+            let mut reading = self.order_at(loop_, |reply| Order::Read(PAGE_RELAYS, reply))?;
+            if self.read_on(loop_, &mut reading)? {
                 return Ok(reading);
             }
         }
-        self.order(|reply| Order::Read(usize::MAX, reply))
+        self.order_at(loop_, |reply| Order::Read(usize::MAX, reply))
     }
 
     /// Reads the rest; false if a relay has gone meanwhile, which would be counted twice or not at
     /// all.
-    fn read_on(&self, reading: &mut Reading) -> Result<bool, OrderError> {
+    fn read_on(&self, loop_: usize, reading: &mut Reading) -> Result<bool, OrderError> {
         while let Some(from) = reading.page.rest {
-            let page = self.order(|reply| Order::ReadOn(from, reply))?;
+            let page = self.order_at(loop_, |reply| Order::ReadOn(from, reply))?;
             if !reading.go_on_with(page) {
                 return Ok(false);
             }
@@ -318,21 +326,34 @@ impl Control {
         self.order(|reply| Order::AddSink(sink, reply))
     }
 
-    /// Puts an order into the mailbox and waits for the answer.
-    pub(crate) fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, OrderError> {
-        let (reply, answer) = mpsc::sync_channel(1);
-        self.mailbox.try_send(order(reply)).map_err(|error| match error {
-            TrySendError::Full(_) => OrderError::Full,
-            TrySendError::Disconnected(_) => OrderError::Ended,
-        })?;
-        self.wake();
-        answer.recv().unwrap_or(Err(OrderError::Ended))
+    /// Gives an order that any loop can carry out, and waits for the answer.
+    fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, OrderError> {
+        self.order_at(0, order)
     }
 
-    fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
-            log::error!("cannot wake the event loop: {error}");
-        }
+    /// Gives an order about a route to the first loop that has it.
+    fn order_about<T>(
+        &self,
+        id: RouteId,
+        order: impl FnOnce(Reply<T>) -> Order,
+    ) -> Result<T, OrderError> {
+        self.order_at(self.loops_of(id).start, order)
+    }
+
+    /// Returns the loops that have a route; of one that is not there the first says so.
+    pub(crate) fn loops_of(&self, id: RouteId) -> Range<usize> {
+        self.network.sites_of(id).unwrap_or(0..1)
+    }
+
+    /// Puts an order into the mailbox of a loop and waits for the answer.
+    pub(crate) fn order_at<T>(
+        &self,
+        loop_: usize,
+        order: impl FnOnce(Reply<T>) -> Order,
+    ) -> Result<T, OrderError> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.crew.send(loop_, order(reply)).map_err(|(_, error)| error)?;
+        answer.recv().unwrap_or(Err(OrderError::Ended))
     }
 }
 

@@ -3,6 +3,10 @@
 //! A UDP flow takes one, a TCP connection two. When few are left, neither transport can take the
 //! last ones from the other, and no address takes all of them.
 
+mod handle;
+
+pub(crate) use handle::Descriptors;
+
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use std::collections::BTreeMap;
@@ -26,7 +30,7 @@ const PRECEDENCE: Duration = Duration::from_millis(200);
 
 /// The descriptors of a process.
 #[derive(Debug)]
-pub(crate) struct Descriptors {
+pub(crate) struct DescriptorTable {
     /// The most that may be taken.
     limit: usize,
     taken: usize,
@@ -40,8 +44,8 @@ pub(crate) struct Descriptors {
     per_source: Option<usize>,
     /// Until when TCP clients have precedence.
     tcp_waits_until: Option<Instant>,
-    /// Set while TCP clients wait and nothing was done about it.
-    tcp_waits: bool,
+    /// How often TCP clients had to wait.
+    tcp_waited: u64,
     has_warned: bool,
     has_warned_of_source: bool,
 }
@@ -58,7 +62,7 @@ const fn place(transport: Transport) -> usize {
     matches!(transport, Transport::Tcp) as usize
 }
 
-impl Descriptors {
+impl DescriptorTable {
     /// Descriptors of a process that may have `limit`, of which `open` are open; `per_source` is
     /// the most clients of one address.
     pub(crate) fn new(limit: usize, open: usize, per_source: Option<usize>) -> Self {
@@ -71,7 +75,7 @@ impl Descriptors {
             sources: Default::default(),
             per_source,
             tcp_waits_until: None,
-            tcp_waits: false,
+            tcp_waited: 0,
             has_warned: false,
             has_warned_of_source: false,
         }
@@ -184,14 +188,14 @@ impl Descriptors {
 
     /// Notes that TCP clients wait for descriptors.
     pub(crate) fn let_tcp_wait(&mut self, now: Instant) {
-        self.tcp_waits = true;
+        self.tcp_waited += 1;
         self.tcp_waits_until = Some(now + PRECEDENCE);
         self.warn("TCP clients wait");
     }
 
-    /// Returns true once if TCP clients wait.
-    pub(crate) const fn tcp_waits(&mut self) -> bool {
-        std::mem::replace(&mut self.tcp_waits, false)
+    /// Returns how often TCP clients had to wait so far.
+    pub(crate) const fn tcp_waited(&self) -> u64 {
+        self.tcp_waited
     }
 
     /// Says once that clients are not served for want of descriptors.
@@ -279,13 +283,13 @@ mod tests {
         [10, 0, 0, last].into()
     }
 
-    fn descriptors(limit: usize, relays: &[Transport]) -> Descriptors {
-        let mut descriptors = Descriptors::new(limit, 8, None);
+    fn descriptors(limit: usize, relays: &[Transport]) -> DescriptorTable {
+        let mut descriptors = DescriptorTable::new(limit, 8, None);
         relays.iter().for_each(|relay| descriptors.add_relay(*relay));
         descriptors
     }
 
-    fn fill(descriptors: &mut Descriptors, transport: Transport, source: IpAddr) -> usize {
+    fn fill(descriptors: &mut DescriptorTable, transport: Transport, source: IpAddr) -> usize {
         let mut clients = 0;
         while descriptors.may_have_another(transport, source)
             && descriptors.take_for(transport, NOW)
@@ -301,7 +305,7 @@ mod tests {
         for (limit, open, left) in
             [(64, 8, 48), (80, 9, 60), (1024, 9, 960), (64, 30, 26), (20, 8, 4), (10, 9, 0)]
         {
-            let descriptors = Descriptors::new(limit, open, None);
+            let descriptors = DescriptorTable::new(limit, open, None);
             assert_eq!(descriptors.limit, left, "{limit}");
         }
         for (limit, relays, missing) in [
@@ -338,7 +342,7 @@ mod tests {
         assert!(!descriptors.take_for(Udp, NOW + Duration::from_millis(199)));
         assert!(descriptors.take_for(Tcp, NOW + Duration::from_millis(199)));
         assert!(descriptors.take_for(Udp, NOW + Duration::from_millis(200)));
-        assert!(descriptors.tcp_waits() && !descriptors.tcp_waits());
+        assert_eq!(descriptors.tcp_waited(), 1);
     }
 
     #[test]
@@ -360,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_number_that_was_set_holds_whatever_is_left() {
-        let mut descriptors = Descriptors::new(1024, 9, Some(5));
+        let mut descriptors = DescriptorTable::new(1024, 9, Some(5));
         assert_eq!(fill(&mut descriptors, Tcp, source(1)), 5);
         assert_eq!(fill(&mut descriptors, Tcp, source(1)), 0);
         assert_eq!(fill(&mut descriptors, Udp, source(1)), 5);

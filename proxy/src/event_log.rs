@@ -177,9 +177,10 @@ pub(crate) fn write_line(file: &mut impl Write, settled: &Settled<'_>) -> io::Re
     write!(
         file,
         r#","protocol":"{transport}","direction":"{direction}","packet":{},"copy":{},"#,
-        packet.number, packet.copy
+        packet.number,
+        packet.copy()
     )?;
-    write!(file, r#""flow":{},"size":{},"#, packet.flow, packet.size)?;
+    write!(file, r#""flow":{},"size":{},"#, packet.flow, packet.size())?;
     match fate {
         Fate::Delivered => file.write_all(br#""fate":"delivered","reason":null,"rules":["#)?,
         Fate::Discarded(loss) => {
@@ -199,10 +200,10 @@ pub(crate) fn write_line(file: &mut impl Write, settled: &Settled<'_>) -> io::Re
         r#"],"delay":{},"lateness":{},"flipped_bits":{}"#,
         seconds(packet.at.since(packet.entered)),
         seconds(released.since(packet.at)),
-        packet.trace.flipped_bits
+        packet.flipped_bits()
     )?;
     if packet.ecn.takes_marks() {
-        write!(file, r#","ecn":"{}","marked":{}"#, packet.ecn, packet.marked)?;
+        write!(file, r#","ecn":"{}","marked":{}"#, packet.ecn, packet.is_marked())?;
     }
     file.write_all(b"}\n")
 }
@@ -248,7 +249,7 @@ mod tests {
     }
 
     fn output(link: &mut Link) -> Output {
-        link.handle(Packet::new(3, Instant::from_micros(20), Body::Data("four".into())));
+        link.handle(Packet::new(3, Instant::from_micros(20), Body::data("four")));
         link.poll(Instant::from_micros(20)).unwrap()
     }
 

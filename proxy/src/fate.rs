@@ -163,7 +163,7 @@ pub struct Settled<'a> {
 impl<'a> Settled<'a> {
     /// Returns its bytes as they left; a segment of a modelled stream carries none.
     pub fn payload(&self) -> &'a [u8] {
-        match &self.packet.body {
+        match self.packet.body() {
             Body::Data(bytes) => bytes,
             Body::Segment(_) | Body::Cross(_) | Body::End | Body::Reset => &[],
         }

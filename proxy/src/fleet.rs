@@ -28,6 +28,8 @@ pub(crate) struct Fleet {
 
 struct Member {
     id: RelayId,
+    /// The number of its route among all that ever were.
+    route: u64,
     relay: Box<dyn Relay>,
     /// The time until which it drains, if it is on its way out.
     leaving: Option<Instant>,
@@ -39,12 +41,13 @@ impl Fleet {
         RelayId { index: self.members.vacant_key(), serial: self.last_serial + 1 }
     }
 
-    /// Adds the relay that was made with the [next identity](Self::next_id).
-    pub(crate) fn add(&mut self, relay: Box<dyn Relay>) -> usize {
+    /// Adds the relay of a route, by its serial number, that was made with the [next
+    /// identity](Self::next_id).
+    pub(crate) fn add(&mut self, relay: Box<dyn Relay>, route: u64) -> usize {
         let id = self.next_id();
         self.last_serial = id.serial;
         self.agenda.touch(id.index);
-        self.members.insert(Member { id, relay, leaving: None })
+        self.members.insert(Member { id, route, relay, leaving: None })
     }
 
     /// Returns a relay that is there, to change something about it; it is looked at in this turn.
@@ -195,11 +198,16 @@ impl Fleet {
         report
     }
 
-    /// Returns what `most` relays did that are there, from a place on and those on their way out
-    /// included, and the place of the next one, if there is one.
-    pub(crate) fn reports(&self, from: usize, most: usize) -> (Vec<RelayReport>, Option<usize>) {
+    /// Returns what `most` relays did that are there, each with its route's serial number, from a
+    /// place on and those on their way out included, and the place of the next one, if there is one.
+    pub(crate) fn reports(
+        &self,
+        from: usize,
+        most: usize,
+    ) -> (Vec<(u64, RelayReport)>, Option<usize>) {
         let mut members = self.members.iter().filter(|(index, _)| *index >= from);
-        let reports = members.by_ref().take(most).map(|(_, member)| member.relay.report());
+        let report = |(_, member): (usize, &Member)| (member.route, member.relay.report());
+        let reports = members.by_ref().take(most).map(report);
         (reports.collect(), members.next().map(|(index, _)| index))
     }
 

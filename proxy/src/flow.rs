@@ -1,6 +1,7 @@
 //! The single flows and connections of a route: what is told of them, and the orders about one.
 
 use crate::control::Control;
+use crate::network::merge;
 use crate::orders::{Order, OrderError, Reply, RouteId};
 use crate::relay::Ending;
 use jostle_common::chance::Direction;
@@ -120,7 +121,11 @@ impl Control {
     /// # Errors
     /// When there is no such route, or the order could not be given.
     pub fn flows(&self, route: RouteId, after: u32) -> Result<FlowPage, OrderError> {
-        self.order(|reply| Order::Flow(route, FlowOrder::List(after, reply)))
+        let list = |loop_| {
+            self.order_at(loop_, |reply| Order::Flow(route, FlowOrder::List(after, reply)))
+        };
+        let pages: Result<Vec<FlowPage>, _> = self.loops_of(route).map(list).collect();
+        pages.map(merge)
     }
 
     /// Returns one flow or connection of a route.
@@ -128,7 +133,7 @@ impl Control {
     /// # Errors
     /// When there is no such route or flow, or not any more, or the order could not be given.
     pub fn flow(&self, route: RouteId, flow: FlowId) -> Result<FlowState, OrderError> {
-        self.order(|reply| Order::Flow(route, FlowOrder::Find(flow, reply)))
+        self.find(route, |reply| FlowOrder::Find(flow, reply))
     }
 
     /// Closes one connection: both sides get the end of the stream (FIN) behind what they were
@@ -138,7 +143,7 @@ impl Control {
     /// # Errors
     /// As for [`flow`](Self::flow).
     pub fn close_flow(&self, route: RouteId, flow: FlowId) -> Result<(), OrderError> {
-        self.order(|reply| Order::Flow(route, FlowOrder::End(flow, Ending::Close, reply)))
+        self.find(route, |reply| FlowOrder::End(flow, Ending::Close, reply))
     }
 
     /// Resets one connection towards both sides (RST), at once. A UDP flow, which has nothing to
@@ -147,6 +152,23 @@ impl Control {
     /// # Errors
     /// As for [`flow`](Self::flow).
     pub fn reset_flow(&self, route: RouteId, flow: FlowId) -> Result<(), OrderError> {
-        self.order(|reply| Order::Flow(route, FlowOrder::End(flow, Ending::Reset, reply)))
+        self.find(route, |reply| FlowOrder::End(flow, Ending::Reset, reply))
+    }
+
+    /// Gives an order about a flow to the loops that have its route, up to the one that has the flow.
+    fn find<T>(
+        &self,
+        route: RouteId,
+        order: impl Fn(Reply<T>) -> FlowOrder,
+    ) -> Result<T, OrderError> {
+        let mut loops = self.loops_of(route);
+        loop {
+            let Some(loop_) = loops.next() else { return Err(OrderError::NoRoute(route)) };
+            let found = self.order_at(loop_, |reply| Order::Flow(route, order(reply)));
+            match found {
+                Err(OrderError::NoFlow(_)) if !loops.is_empty() => {}
+                found => return found,
+            }
+        }
     }
 }

@@ -106,7 +106,7 @@ impl Lane {
         while let Some(output) = self.link.poll(self.floor) {
             self.outputs.push(output);
         }
-        let packet = Packet { ecn, ..Packet::new(flow, self.floor, Body::Data(payload)) };
+        let packet = Packet::new(flow, self.floor, Body::data(payload)).with_ecn(ecn);
         if sinks.are_observers() {
             self.account.arrive(&self.link.numbered(&packet), sinks);
         }

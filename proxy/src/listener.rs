@@ -54,6 +54,8 @@ pub(crate) struct Opened {
     pub(crate) socket: Socket,
     /// The kernel's drop count of a UDP socket that was open before.
     pub(crate) missed: u32,
+    /// The part of the route that it is for, of several on one port.
+    pub(crate) nth: usize,
 }
 
 /// The addresses that a route listens on, looked up beforehand.
@@ -84,12 +86,14 @@ impl Wanted {
         Self { afresh: true, ..self }
     }
 
-    /// Opens all sockets of a route, on one port number, but for those that are `open` already.
+    /// Opens all sockets of a route, on one port number, but for those that are `open` already:
+    /// at each address one for each of so many loops.
     pub(crate) fn open(
         &self,
         route: &Route,
         open: &[(Transport, SocketAddr)],
         portable: bool,
+        loops: usize,
     ) -> Result<ListeningSet, StartError> {
         let listens = |transport: &Transport| match transport {
             Transport::Udp => route.transport.has_udp(),
@@ -106,7 +110,7 @@ impl Wanted {
         let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
         loop {
             attempts -= 1;
-            match self.open_on_one_port(&route.listen, port, &transports, &open, portable) {
+            match self.open_on_one_port(route, port, &transports, &open, (portable, loops)) {
                 Ok(listening) => return Ok(listening),
                 Err(failure)
                     if attempts > 0 && failure.cause.kind() == io::ErrorKind::AddrInUse => {}
@@ -120,11 +124,11 @@ impl Wanted {
 
     fn open_on_one_port(
         &self,
-        listen: &HostPort,
+        route: &Route,
         mut port: u16,
         transports: &[Transport],
         open: &[(Transport, SocketAddr)],
-        portable: bool,
+        (portable, loops): (bool, usize),
     ) -> Result<ListeningSet, Failure> {
         let mut listening = ListeningSet::default();
         for &ip in &self.addresses {
@@ -135,12 +139,12 @@ impl Wanted {
                     continue;
                 }
                 let any = !listening.opened.is_empty() || !listening.kept.is_empty();
-                match open_one(transport, address, portable) {
-                    Ok(one) => {
-                        port = one.address.port();
-                        listening.opened.push((transport, one));
+                match open_some(transport, address, portable, loops) {
+                    Ok(some) => {
+                        port = some[0].address.port();
+                        listening.opened.extend(some.into_iter().map(|one| (transport, one)));
                     }
-                    Err(cause) if is_missing_ipv6(listen, address, &cause) && any => {
+                    Err(cause) if is_missing_ipv6(&route.listen, address, &cause) && any => {
                         log::warn!("not listening on {transport}://{address}: {cause}");
                     }
                     Err(cause) => return Err(Failure { transport, address, cause }),
@@ -152,10 +156,11 @@ impl Wanted {
 }
 
 impl ListeningSet {
-    /// Takes out what was opened for a transport.
-    pub(crate) fn take(&mut self, transport: Transport) -> Vec<Opened> {
-        let (these, others) =
-            std::mem::take(&mut self.opened).into_iter().partition(|(of, _)| *of == transport);
+    /// Takes out what was opened for a transport and the `nth` part of the route.
+    pub(crate) fn take(&mut self, transport: Transport, nth: usize) -> Vec<Opened> {
+        let (these, others) = std::mem::take(&mut self.opened)
+            .into_iter()
+            .partition(|(of, one)| *of == transport && one.nth == nth);
         self.opened = others;
         let these: Vec<(Transport, Opened)> = these;
         these.into_iter().map(|(_, opened)| opened).collect()
@@ -169,7 +174,8 @@ impl ListeningSet {
 
     /// Returns all of them, UDP first, as the route `name` has them.
     pub(crate) fn listeners(&self, name: &str) -> Vec<Listener> {
-        let opened = self.opened.iter().map(|(transport, one)| (*transport, one.address));
+        let opened = self.opened.iter().filter(|(_, one)| one.nth == 0);
+        let opened = opened.map(|(transport, one)| (*transport, one.address));
         let mut all: Vec<(Transport, SocketAddr)> =
             self.kept.iter().copied().chain(opened).collect();
         all.sort_by_key(|(transport, _)| *transport == Transport::Tcp);
@@ -220,12 +226,54 @@ fn pick_port(address: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
     Ok((socket, address))
 }
 
-fn open_one(transport: Transport, address: SocketAddr, portable: bool) -> io::Result<Opened> {
+/// Opens sockets at one address, for so many loops: the kernel parts the clients among them by their
+/// addresses and ports.
+fn open_some(
+    transport: Transport,
+    address: SocketAddr,
+    portable: bool,
+    loops: usize,
+) -> io::Result<Vec<Opened>> {
+    // By itself, so that a port that somebody else has is not taken for one to be shared.
+    let first = open_one(transport, address, portable, false)?;
+    let mut all = vec![first];
+    for nth in 1..loops {
+        let next = beside(&all[0], transport, portable)?;
+        all.push(Opened { nth, ..next });
+    }
+    Ok(all)
+}
+
+/// Opens another socket at the address of one that is open, for another loop.
+pub(crate) fn beside(one: &Opened, transport: Transport, portable: bool) -> io::Result<Opened> {
+    share_port(&one.socket)?;
+    open_one(transport, one.address, portable, true)
+}
+
+#[cfg(unix)]
+fn share_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(unix))]
+fn share_port(_: &Socket) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "one port has one socket on this system"))
+}
+
+fn open_one(
+    transport: Transport,
+    address: SocketAddr,
+    portable: bool,
+    shares_port: bool,
+) -> io::Result<Opened> {
     let kind = match transport {
         Transport::Udp => Type::DGRAM,
         Transport::Tcp => Type::STREAM,
     };
     let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    if shares_port {
+        share_port(&socket)?;
+    }
     match transport {
         Transport::Udp => {
             let asked_address = address.ip().is_unspecified();
@@ -257,5 +305,5 @@ fn open_one(transport: Transport, address: SocketAddr, portable: bool) -> io::Re
         }
     }
     let address = socket.local_addr()?.as_socket().expect("an IP socket has an IP address");
-    Ok(Opened { address, socket, missed: 0 })
+    Ok(Opened { address, socket, missed: 0, nth: 0 })
 }

@@ -7,22 +7,23 @@
 mod exchange;
 mod flows;
 
+pub(crate) use flows::merge;
+
 use crate::alarm::Alarm;
 use crate::associations::SharedAssociations;
-use crate::fleet::Fleet;
+use crate::joint::{Joint, RoutePart};
 use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
-use crate::look_ups::NameFound;
 use crate::orders::{Began, OrderError, Prepared, Reach, RouteId, RouteState};
-use crate::past::Past;
-use crate::relay::{Ending, RelayPlan};
+use crate::relay::{Ending, Relay, RelayPlan};
 use crate::resolve::{Answer, Upstream};
-use crate::routes::{RouteEntry, RouteNode, Routes};
+use crate::routes::{RelayPlace, RouteEntry, RouteNode, Routes};
 use crate::settings::StartError;
+use crate::shared::{Lock, Waits};
+use crate::site::{Site, Sites};
 use crate::turn::Turn;
 use crate::udp::check_addresses;
 use jostle_common::chance::Direction;
-use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::memory::Memory;
 use jostle_engine::profile::{Profile, Rule};
@@ -30,6 +31,8 @@ use jostle_engine::route::{Forward, Route};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
 
 /// This share of the process's memory is a route's: one of many flows is bounded by its lanes, one
 /// of many connections by each one's share.
@@ -39,125 +42,160 @@ const ROUTE_SHARE: u64 = 2;
 #[derive(Clone, Copy)]
 struct Kept<'a> {
     route: &'a Route,
+    id: RouteId,
     memory: &'a Memory,
     associations: &'a SharedAssociations,
+    joints: &'a [Joint; 2],
 }
 
-/// The routes and their relays.
+/// The routes of all loops, and how they are changed. Clones are the same.
+#[derive(Clone, Debug)]
 pub(crate) struct Network {
     seed: u64,
-    routes: Routes,
-    pub(crate) fleet: Fleet,
-    past: Past,
+    /// How many loops there are.
+    loops: usize,
     memory: Memory,
-    rules_on: bool,
+    routes: Lock<Routes>,
 }
 
 impl Network {
-    /// A network without routes. `seed` is for the routes that have none of their own; what they
-    /// hold is charged to `memory`.
-    pub(crate) fn new(seed: u64, memory: Memory) -> Self {
-        Self {
-            seed,
-            routes: Routes::default(),
-            fleet: Fleet::default(),
-            past: Past::default(),
-            memory,
-            rules_on: true,
-        }
+    /// A network without routes, for so many loops. `seed` is for the routes that have none of their
+    /// own; what they hold is charged to `memory`.
+    pub(crate) fn new(seed: u64, memory: Memory, loops: usize, waits: &Waits) -> Self {
+        Self { seed, loops, memory, routes: Lock::new(Routes::default(), waits) }
     }
 
-    /// Adds a route that a proxy starts with. Whether it leads to itself is for
-    /// [`refuse_circles`](Self::refuse_circles) to say, once for all of them.
-    pub(crate) fn start(&mut self, prepared: Prepared, turn: &mut Turn) -> Result<(), StartError> {
+    /// Returns the loop that is to have the next route that one loop has.
+    pub(crate) fn next_home(&self) -> usize {
+        self.routes.lock().least_loaded(self.loops)
+    }
+
+    /// Returns the loops that have a route.
+    pub(crate) fn sites_of(&self, id: RouteId) -> Result<Range<usize>, OrderError> {
+        self.routes.lock().get(id).map(RouteEntry::sites)
+    }
+
+    /// Returns how many loops a route is to have.
+    pub(crate) fn loops_of(&self, _route: &Route) -> usize {
+        1
+    }
+
+    /// Adds a route that a proxy starts with, to the loop that has the fewest. Whether it leads to
+    /// itself is for [`refuse_circles`](Self::refuse_circles) to say, once for all of them.
+    pub(crate) fn start(
+        &self,
+        prepared: Prepared,
+        sites: &mut Sites<'_>,
+    ) -> Result<(), StartError> {
         let Prepared { route, reach } = prepared;
+        let mut routes = self.routes.lock();
+        let home = match self.loops_of(&route) {
+            1 => routes.least_loaded(self.loops),
+            _ => 0,
+        };
         let (upstream, listening) = match reach {
             None => (None, ListeningSet::default()),
             Some(Reach { wanted, upstream }) => {
-                (Some(upstream), wanted.open(&route, &[], turn.options.portable)?)
+                let portable = sites.leader().turn.options.portable;
+                let loops = self.loops_of(&route);
+                (Some(upstream), wanted.open(&route, &[], portable, loops)?)
             }
         };
-        turn.descriptors.charge(listening.opened.len());
-        self.enter(route, upstream, listening, turn)?;
-        Ok(())
+        sites.leader().turn.descriptors.charge(listening.opened.len());
+        let entered = self.enter(&mut routes, route, home, upstream, listening, sites);
+        entered.map(|_| ()).map_err(|error| match error {
+            OrderError::Start(error) => error,
+            error => io::Error::other(error).into(),
+        })
     }
 
     /// Refuses routes that lead to themselves.
     pub(crate) fn refuse_circles(&self) -> Result<(), StartError> {
-        self.routes.refuse_circles()
+        self.routes.lock().refuse_circles()
     }
 
     /// Adds a route.
     pub(crate) fn add(
-        &mut self,
+        &self,
         prepared: Prepared,
-        turn: &mut Turn,
+        sites: &mut Sites<'_>,
     ) -> Result<RouteId, OrderError> {
         let Prepared { route, reach } = prepared;
-        self.routes.refuse_taken(&route.name, None)?;
+        let mut routes = self.routes.lock();
+        routes.refuse_taken(&route.name, None)?;
+        let (home, loops) = (sites.leader().number, self.loops_of(&route));
         let Some(Reach { wanted, upstream }) = reach else {
-            return Ok(self.enter(route, None, ListeningSet::default(), turn)?);
+            return self.enter(&mut routes, route, home, None, ListeningSet::default(), sites);
         };
-        let listening = wanted.open(&route, &[], turn.options.portable)?;
-        self.refuse_circle(&route, &upstream, &listening, None)?;
+        let portable = sites.leader().turn.options.portable;
+        let listening = wanted.open(&route, &[], portable, loops)?;
+        refuse_circle(&routes, &route, &upstream, &listening, None)?;
         let sockets = listening.opened.len();
-        if !turn.descriptors.take(sockets) {
+        if !sites.leader().turn.descriptors.take(sockets) {
             return Err(OrderError::NoDescriptors);
         }
-        Ok(self
-            .enter(route, Some(upstream), listening, turn)
-            .inspect_err(|_| turn.descriptors.give(sockets))?)
+        self.enter(&mut routes, route, home, Some(upstream), listening, sites)
+            .inspect_err(|_| sites.leader().turn.descriptors.give(sockets))
     }
 
-    fn refuse_circle(
-        &self,
-        route: &Route,
-        upstream: &Upstream,
-        listening: &ListeningSet,
-        own: Option<RouteId>,
-    ) -> Result<(), StartError> {
-        let listeners = listening.listeners(&route.name);
-        self.routes.refuse_circle(RouteNode { route, upstream, listeners: &listeners }, own)
-    }
-
-    /// Makes the relays of a route whose sockets are open.
+    /// Makes the relays of a route whose sockets are open, on the loops from `home` on.
     fn enter(
-        &mut self,
+        &self,
+        routes: &mut Routes,
         route: Route,
+        home: usize,
         upstream: Option<Upstream>,
         mut listening: ListeningSet,
-        turn: &mut Turn,
-    ) -> Result<RouteId, StartError> {
+        sites: &mut Sites<'_>,
+    ) -> Result<RouteId, OrderError> {
         let listeners = listening.listeners(&route.name);
         let memory = self.memory.part(self.memory.limit() / ROUTE_SHARE);
         let associations = SharedAssociations::default();
-        let kept = Kept { route: &route, memory: &memory, associations: &associations };
+        let (id, loops, joints) = (routes.next_id(), self.loops_of(&route), Default::default());
+        let kept = Kept {
+            route: &route,
+            id,
+            memory: &memory,
+            associations: &associations,
+            joints: &joints,
+        };
         let mut relays = Vec::new();
-        for transport in Transport::ALL {
-            let opened = listening.take(transport);
-            let Some(upstream) = upstream.as_ref().filter(|_| !opened.is_empty()) else {
-                continue;
-            };
-            let made = self.make(transport, kept, upstream.clone(), opened, turn);
-            match made {
-                Ok(index) => relays.push((transport, index)),
-                Err(cause) => {
-                    for (_, index) in relays {
-                        self.fleet.remove(index, Ending::Reset, turn);
+        for nth in 0..loops {
+            for transport in Transport::ALL {
+                let opened = listening.take(transport, nth);
+                let Some(upstream) = upstream.as_ref().filter(|_| !opened.is_empty()) else {
+                    continue;
+                };
+                let part = RoutePart { nth, of: loops };
+                let made = sites.at(home + nth).and_then(|site| {
+                    let made = self.make(transport, part, kept, upstream.clone(), opened, site);
+                    Ok((site.number, made.map_err(StartError::from)?))
+                });
+                match made {
+                    Ok((site, index)) => relays.push(RelayPlace { site, transport, index }),
+                    Err(error) => {
+                        for RelayPlace { site, index, .. } in relays {
+                            let Site { fleet, turn, .. } = sites.at(site)?;
+                            fleet.remove(index, Ending::Reset, turn);
+                        }
+                        return Err(error);
                     }
-                    return Err(cause.into());
                 }
             }
         }
-        own_addresses(&listeners).for_each(|address| turn.own.add(address));
+        let own = &mut sites.leader().turn.own;
+        own_addresses(&listeners).for_each(|address| own.add(address));
         warn_of_openness(&route, &listeners);
         let circles = Alarm::default();
-        Ok(self.routes.add(|id| RouteEntry {
+        Ok(routes.add(RouteEntry {
             id,
             route,
             upstream,
             listeners,
+            home,
+            loops,
             relays,
+            joints,
             associations,
             memory,
             circles,
@@ -165,188 +203,227 @@ impl Network {
     }
 
     fn make(
-        &mut self,
+        &self,
         transport: Transport,
+        part: RoutePart,
         kept: Kept<'_>,
         upstream: Upstream,
         opened: Vec<Opened>,
-        turn: &mut Turn,
+        site: &mut Site,
     ) -> io::Result<usize> {
-        let Kept { route, memory, associations } = kept;
-        let seed = route.seed.unwrap_or(self.seed);
-        let (id, rules_on) = (self.fleet.next_id(), self.rules_on);
-        let plan = RelayPlan { id, route, seed, upstream, associations, memory, rules_on };
+        let Kept { route, memory, associations, .. } = kept;
+        let Site { fleet, turn, rules_on, .. } = site;
+        let joint = &kept.joints[(transport == Transport::Tcp) as usize];
+        let plan = RelayPlan {
+            id: fleet.next_id(),
+            route,
+            seed: route.seed.unwrap_or(self.seed),
+            upstream,
+            associations,
+            memory,
+            joint,
+            part,
+            rules_on: *rules_on,
+        };
         let relay = kinds::relay(transport, plan, opened, turn)?;
         turn.descriptors.add_relay(transport);
-        Ok(self.fleet.add(relay))
+        Ok(fleet.add(relay, kept.id.serial))
     }
 
-    /// Removes a route, whose relays drain until `until`.
+    /// Removes a route, whose relays drain for `drain` at most.
     pub(crate) fn remove(
-        &mut self,
+        &self,
         id: RouteId,
-        until: Instant,
-        turn: &mut Turn,
+        drain: Duration,
+        sites: &mut Sites<'_>,
     ) -> Result<(), OrderError> {
-        let entry = self.routes.remove(id)?;
-        turn.descriptors.give(entry.listeners.len());
-        own_addresses(&entry.listeners).for_each(|address| turn.own.remove(address));
-        for (_, index) in entry.relays {
-            self.fleet.leave(index, until, turn);
+        for RelayPlace { site, index, .. } in self.take_out(id, sites)?.relays {
+            let Site { fleet, turn, .. } = sites.at(site)?;
+            fleet.leave(index, turn.now + drain, turn);
         }
         Ok(())
     }
 
     /// Removes a route and closes its connections.
-    pub(crate) fn close(&mut self, id: RouteId, turn: &mut Turn) -> Result<(), OrderError> {
-        let entry = self.routes.remove(id)?;
-        turn.descriptors.give(entry.listeners.len());
-        own_addresses(&entry.listeners).for_each(|address| turn.own.remove(address));
-        for (_, index) in entry.relays {
-            self.past.add(self.fleet.remove(index, Ending::Close, turn));
+    pub(crate) fn close(&self, id: RouteId, sites: &mut Sites<'_>) -> Result<(), OrderError> {
+        for RelayPlace { site, index, .. } in self.take_out(id, sites)?.relays {
+            let Site { fleet, turn, past, .. } = sites.at(site)?;
+            past.add(fleet.remove(index, Ending::Close, turn));
         }
         Ok(())
     }
 
-    /// Returns a route.
-    pub(crate) fn state(&self, id: RouteId) -> Result<RouteState, OrderError> {
-        self.routes.get(id).map(|entry| entry.state(self.began_of(entry)))
+    /// Takes a route out of the table, if all loops that have it take part.
+    fn take_out(&self, id: RouteId, sites: &mut Sites<'_>) -> Result<RouteEntry, OrderError> {
+        let mut routes = self.routes.lock();
+        are_there(&routes.get(id)?.relays, sites)?;
+        let entry = routes.remove(id)?;
+        let Turn { descriptors, own, .. } = &mut sites.leader().turn;
+        descriptors.give(entry.sockets());
+        own_addresses(&entry.listeners).for_each(|address| own.remove(address));
+        Ok(entry)
     }
 
-    /// Returns when the time of a route's rules began.
-    pub(crate) fn began(&self, id: RouteId) -> Result<Began, OrderError> {
-        self.routes.get(id).map(|entry| self.began_of(entry))
+    /// Returns a route that one of the sites has.
+    pub(crate) fn state(
+        &self,
+        id: RouteId,
+        sites: &mut Sites<'_>,
+    ) -> Result<RouteState, OrderError> {
+        let routes = self.routes.lock();
+        let entry = routes.get(id)?;
+        Ok(entry.state(began(entry, sites.at(entry.home)?)))
     }
 
-    /// Returns the same of all routes.
-    pub(crate) fn all_began(&self) -> Vec<(RouteId, Began)> {
-        self.routes.iter().map(|entry| (entry.id, self.began_of(entry))).collect()
+    /// Returns when the time of the rules of such a route began.
+    pub(crate) fn began(&self, id: RouteId, sites: &mut Sites<'_>) -> Result<Began, OrderError> {
+        let routes = self.routes.lock();
+        let entry = routes.get(id)?;
+        Ok(began(entry, sites.at(entry.home)?))
     }
 
-    fn began_of(&self, entry: &RouteEntry) -> Began {
-        let of = |transport| self.fleet.began(entry.relay(transport)?);
-        Began { udp: of(Transport::Udp), tcp: of(Transport::Tcp) }
+    /// Returns the same of all routes of these sites.
+    pub(crate) fn all_began(&self, sites: &mut Sites<'_>) -> Vec<(RouteId, Began)> {
+        let routes = self.routes.lock();
+        let of = |entry: &RouteEntry| {
+            let site = sites.at(entry.home).ok()?;
+            Some((entry.id, began(entry, site)))
+        };
+        routes.iter().filter_map(of).collect()
     }
 
     /// Replaces the profile of a route.
     pub(crate) fn set_profile(
-        &mut self,
+        &self,
         id: RouteId,
         profile: Profile,
-        turn: &mut Turn,
+        sites: &mut Sites<'_>,
     ) -> Result<(), OrderError> {
-        let entry = self.routes.get_mut(id)?;
-        let route = Route { profile, ..entry.route.clone() };
+        self.change_profile(id, sites, |route| {
+            route.profile = profile;
+            Ok(())
+        })
+    }
+
+    /// Changes the profile of a route, if the change succeeds and the route can have what comes of it.
+    fn change_profile(
+        &self,
+        id: RouteId,
+        sites: &mut Sites<'_>,
+        change: impl FnOnce(&mut Route) -> Result<(), OrderError>,
+    ) -> Result<(), OrderError> {
+        let mut routes = self.routes.lock();
+        let entry = routes.get_mut(id)?;
+        let mut route = entry.route.clone();
+        change(&mut route)?;
         route.check_rules().map_err(OrderError::Rules)?;
         check_addresses(&route).map_err(OrderError::Rules)?;
+        are_there(&entry.relays, sites)?;
         entry.route = route;
-        for &(_, index) in &entry.relays {
-            self.fleet.touch(index).follow(&entry.route, self.rules_on, turn);
+        for place in &entry.relays {
+            let route = &entry.route;
+            touch(place, sites, |relay, on, turn| relay.follow(route, on, turn))?;
         }
         Ok(())
     }
 
     /// Sets one rule of a route.
     pub(crate) fn set_rule(
-        &mut self,
+        &self,
         id: RouteId,
         direction: Direction,
         rule: &Rule,
-        turn: &mut Turn,
+        sites: &mut Sites<'_>,
     ) -> Result<(), OrderError> {
-        let mut profile = self.routes.get(id)?.route.profile.clone();
-        let timeline = profile.timeline_mut(direction);
-        let has = timeline.rules().any(|one| one.key == rule.key);
-        for phase in &mut timeline.phases {
-            match phase.rules.iter_mut().find(|one| one.key == rule.key) {
-                Some(one) => *one = rule.clone(),
-                None if has => {}
-                None => phase.rules.push(rule.clone()),
+        self.change_profile(id, sites, |route| {
+            let timeline = route.profile.timeline_mut(direction);
+            let has = timeline.rules().any(|one| one.key == rule.key);
+            for phase in &mut timeline.phases {
+                match phase.rules.iter_mut().find(|one| one.key == rule.key) {
+                    Some(one) => *one = rule.clone(),
+                    None if has => {}
+                    None => phase.rules.push(rule.clone()),
+                }
             }
-        }
-        self.set_profile(id, profile, turn)
+            Ok(())
+        })
     }
 
     /// Removes one rule of a route.
     pub(crate) fn remove_rule(
-        &mut self,
+        &self,
         id: RouteId,
         direction: Direction,
         key: &str,
-        turn: &mut Turn,
+        sites: &mut Sites<'_>,
     ) -> Result<(), OrderError> {
-        let entry = self.routes.get(id)?;
-        let mut profile = entry.route.profile.clone();
-        let timeline = profile.timeline_mut(direction);
-        if !timeline.rules().any(|rule| rule.key == key) {
-            let (route, key) = (entry.route.name.clone(), key.to_owned());
-            return Err(OrderError::NoRule { route, key, direction });
-        }
-        for phase in &mut timeline.phases {
-            phase.rules.retain(|rule| rule.key != key);
-        }
-        self.set_profile(id, profile, turn)
+        self.change_profile(id, sites, |route| {
+            let timeline = route.profile.timeline_mut(direction);
+            if !timeline.rules().any(|rule| rule.key == key) {
+                let (route, key) = (route.name.clone(), key.to_owned());
+                return Err(OrderError::NoRule { route, key, direction });
+            }
+            for phase in &mut timeline.phases {
+                phase.rules.retain(|rule| rule.key != key);
+            }
+            Ok(())
+        })
     }
 
-    /// Switches the rules of all routes off or on.
-    pub(crate) fn switch(&mut self, on: bool, turn: &mut Turn) {
-        if std::mem::replace(&mut self.rules_on, on) == on {
+    /// Switches the rules of all routes off or on, at one site.
+    pub(crate) fn switch(&self, on: bool, site: &mut Site) {
+        if std::mem::replace(&mut site.rules_on, on) == on {
             return;
         }
-        log::info!("rules {}", if on { "on" } else { "off" });
-        for entry in self.routes.iter() {
-            for &(_, index) in &entry.relays {
-                self.fleet.touch(index).follow(&entry.route, on, turn);
+        if site.number == 0 {
+            log::info!("rules {}", if on { "on" } else { "off" });
+        }
+        for entry in self.routes.lock().iter() {
+            for index in entry.relays_at(site.number) {
+                site.fleet.touch(index).follow(&entry.route, on, &mut site.turn);
             }
         }
     }
 
-    /// Takes what the resolver found for a relay, which may be gone. An address that leads back to
-    /// the relay's route is left out.
-    pub(crate) fn learn(&mut self, answer: Answer, turn: &mut Turn) {
+    /// Takes what the resolver found for a relay of a site, which may be gone. An address that leads
+    /// back to the relay's route is left out.
+    pub(crate) fn learn(&self, answer: Answer, site: &mut Site) {
         let relay = answer.relay;
-        if !self.fleet.has(relay) {
+        let Site { fleet, turn, number, .. } = site;
+        if !fleet.has(relay) {
             return;
         }
-        if let Some(addresses) = self.routes.learn(answer, turn.now) {
-            self.fleet.set_addresses(relay, addresses, turn);
-        }
-    }
-
-    /// Tells the relays that asked for a name what was found; some may be gone.
-    pub(crate) fn pass_on(&mut self, found: &NameFound, turn: &mut Turn) {
-        for &relay in &found.relays {
-            self.fleet.take_name(relay, found, turn);
-        }
-    }
-
-    /// Does what is due.
-    pub(crate) fn work(&mut self, turn: &mut Turn) {
-        let Self { fleet, past, .. } = self;
-        fleet.work(turn, |report| past.add(report));
-        if turn.descriptors.tcp_waits() {
-            fleet.make_room(turn);
+        let learned = self.routes.lock().learn(*number, answer, turn.now);
+        if let Some(addresses) = learned {
+            fleet.set_addresses(relay, addresses, turn);
         }
     }
 
     /// Returns the sockets that the routes listen on, route by route, UDP first.
     pub(crate) fn listeners(&self) -> Vec<Listener> {
-        self.routes.iter().flat_map(|entry| entry.listeners.iter().cloned()).collect()
+        let routes = self.routes.lock();
+        routes.iter().flat_map(|entry| entry.listeners.iter().cloned()).collect()
     }
 
-    /// Returns the routes.
-    pub(crate) fn states(&self) -> Vec<RouteState> {
-        self.routes.iter().map(|entry| entry.state(self.began_of(entry))).collect()
+    /// Returns the routes of these sites.
+    pub(crate) fn states(&self, sites: &mut Sites<'_>) -> Vec<RouteState> {
+        let routes = self.routes.lock();
+        let state = |entry: &RouteEntry| {
+            let site = sites.at(entry.home).ok()?;
+            Some(entry.state(began(entry, site)))
+        };
+        routes.iter().filter_map(state).collect()
     }
 
-    /// Returns what relays did that are gone.
-    pub(crate) const fn past(&self) -> &Past {
-        &self.past
+    /// Returns the routes before anything has crossed them.
+    pub(crate) fn states_at_start(&self) -> Vec<RouteState> {
+        self.routes.lock().iter().map(|entry| entry.state(Began::default())).collect()
     }
 
     /// Returns the bytes that each route holds, by name.
     pub(crate) fn held_bytes(&self) -> BTreeMap<String, u64> {
-        self.routes.iter().map(|entry| (entry.route.name.clone(), entry.memory.used())).collect()
+        let routes = self.routes.lock();
+        routes.iter().map(|entry| (entry.route.name.clone(), entry.memory.used())).collect()
     }
 
     /// Returns the memory that all routes share.
@@ -357,6 +434,43 @@ impl Network {
     pub(crate) const fn seed(&self) -> u64 {
         self.seed
     }
+}
+
+/// Returns when the time of a route's rules began, which its first loop knows.
+fn began(entry: &RouteEntry, site: &Site) -> Began {
+    let of = |transport: Transport| {
+        let began = site.fleet.began(entry.relay(site.number, transport)?);
+        // It may have begun on another loop.
+        let joint = &entry.joints[(transport == Transport::Tcp) as usize];
+        began.or_else(|| joint.began().filter(|_| entry.loops > 1))
+    };
+    Began { udp: of(Transport::Udp), tcp: of(Transport::Tcp) }
+}
+
+/// Checks that all loops take part that have these relays.
+fn are_there(relays: &[RelayPlace], sites: &mut Sites<'_>) -> Result<(), OrderError> {
+    relays.iter().try_for_each(|place| sites.at(place.site).map(|_| ()))
+}
+
+/// Changes something about a relay, which is looked at in this turn of its loop.
+fn touch<R>(
+    place: &RelayPlace,
+    sites: &mut Sites<'_>,
+    change: impl FnOnce(&mut dyn Relay, bool, &mut Turn) -> R,
+) -> Result<R, OrderError> {
+    let Site { fleet, turn, rules_on, .. } = sites.at(place.site)?;
+    Ok(change(fleet.touch(place.index), *rules_on, turn))
+}
+
+fn refuse_circle(
+    routes: &Routes,
+    route: &Route,
+    upstream: &Upstream,
+    listening: &ListeningSet,
+    own: Option<RouteId>,
+) -> Result<(), StartError> {
+    let listeners = listening.listeners(&route.name);
+    routes.refuse_circle(RouteNode { route, upstream, listeners: &listeners }, own)
 }
 
 /// Warns of a route that anybody may go through.

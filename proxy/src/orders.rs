@@ -200,9 +200,36 @@ pub(crate) enum Order {
     AddSink(Box<dyn Sink>, Reply<()>),
 }
 
-/// Requests that need no answer and always get through: read by the loop in every turn.
+impl Order {
+    /// Answers it with an error.
+    pub(crate) fn refuse(self, error: OrderError) {
+        // A caller that does not wait any more needs no answer.
+        let _ = match self {
+            Self::Add(_, reply) => reply.try_send(Err(error)).is_ok(),
+            Self::Replace(_, _, _, reply) => reply.try_send(Err(error)).is_ok(),
+            Self::Remove(_, _, reply)
+            | Self::Close(_, reply)
+            | Self::SetProfile(_, _, reply)
+            | Self::SetRule(_, _, _, reply)
+            | Self::RemoveRule(_, _, _, reply) => reply.try_send(Err(error)).is_ok(),
+            Self::Switch(_, reply) => reply.try_send(Err(error)).is_ok(),
+            Self::Routes(reply) => reply.try_send(Err(error)).is_ok(),
+            Self::Read(_, reply) => reply.try_send(Err(error)).is_ok(),
+            Self::ReadOn(_, reply) => reply.try_send(Err(error)).is_ok(),
+            Self::Flow(_, FlowOrder::List(_, reply)) => reply.try_send(Err(error)).is_ok(),
+            Self::Flow(_, FlowOrder::Find(_, reply)) => reply.try_send(Err(error)).is_ok(),
+            Self::Flow(_, FlowOrder::End(_, _, reply)) | Self::AddSink(_, reply) => {
+                reply.try_send(Err(error)).is_ok()
+            }
+        };
+    }
+}
+
+/// Requests that need no answer and always get through: read by the loops in every turn.
 #[derive(Debug)]
 pub(crate) struct Flags {
+    /// The nanoseconds of the run at which it began to relay.
+    started: AtomicU64,
     /// The nanoseconds to drain for before the end; `u64::MAX`: go on.
     stop: AtomicU64,
     rules_on: AtomicBool,
@@ -210,7 +237,18 @@ pub(crate) struct Flags {
 
 impl Flags {
     pub(crate) const fn new() -> Self {
-        Self { stop: AtomicU64::new(u64::MAX), rules_on: AtomicBool::new(true) }
+        let (started, stop) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
+        Self { started, stop, rules_on: AtomicBool::new(true) }
+    }
+
+    /// Notes that it begins to relay.
+    pub(crate) fn start(&self, at: Instant) {
+        self.started.store(at.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Returns when it began to relay.
+    pub(crate) fn started(&self) -> Instant {
+        Instant::START.plus_nanos(self.started.load(Ordering::Relaxed))
     }
 
     /// Ends the run after draining for at most `drain`; of several the shortest counts.

@@ -3,21 +3,46 @@
 //! What claims to come from such a socket is forged, for none of them ever sends to another: it would
 //! be answered there, and the answer here, for ever.
 
+use crate::shared::{Shared, Waits};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// The addresses that the proxy listens on with UDP.
-#[derive(Debug, Default)]
-pub(crate) struct OwnAddresses(BTreeMap<u16, Vec<IpAddr>>);
+/// The addresses that the proxy listens on with UDP, as a loop knows them.
+#[derive(Debug)]
+pub(crate) struct OwnAddresses(Shared<AddressSet>);
 
 impl OwnAddresses {
+    /// Makes the handles of so many loops.
+    pub(crate) fn of_loops(loops: usize, waits: &Waits) -> Vec<Self> {
+        Shared::among(AddressSet::default(), loops, waits).into_iter().map(Self).collect()
+    }
+
     /// Adds one.
     pub(crate) fn add(&mut self, address: SocketAddr) {
-        self.0.entry(address.port()).or_default().push(address.ip());
+        self.0.with(|set| set.add(address));
     }
 
     /// Removes one that was added.
     pub(crate) fn remove(&mut self, address: SocketAddr) {
+        self.0.with(|set| set.remove(address));
+    }
+
+    /// Returns true if a datagram from `address` claims to come from one of them.
+    pub(crate) fn contain(&self, address: SocketAddr) -> bool {
+        self.0.look(|set| set.contain(address))
+    }
+}
+
+/// The addresses by port.
+#[derive(Debug, Default)]
+struct AddressSet(BTreeMap<u16, Vec<IpAddr>>);
+
+impl AddressSet {
+    fn add(&mut self, address: SocketAddr) {
+        self.0.entry(address.port()).or_default().push(address.ip());
+    }
+
+    fn remove(&mut self, address: SocketAddr) {
         let Some(of_port) = self.0.get_mut(&address.port()) else { return };
         if let Some(place) = of_port.iter().position(|ip| *ip == address.ip()) {
             of_port.swap_remove(place);
@@ -27,8 +52,7 @@ impl OwnAddresses {
         }
     }
 
-    /// Returns true if a datagram from `address` claims to come from one of them.
-    pub(crate) fn contain(&self, address: SocketAddr) -> bool {
+    fn contain(&self, address: SocketAddr) -> bool {
         let of_port = self.0.get(&address.port());
         of_port.is_some_and(|own| own.iter().any(|&at| hears(at, address.ip())))
     }
@@ -101,7 +125,7 @@ mod tests {
 
     #[test]
     fn addresses_are_known_as_long_as_one_listens_there() {
-        let mut own = OwnAddresses::default();
+        let mut own = AddressSet::default();
         let address = |text: &str| text.parse::<SocketAddr>().unwrap();
         own.add(address("127.0.0.1:7001"));
         own.add(address("127.0.0.1:7001"));

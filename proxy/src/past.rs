@@ -35,6 +35,15 @@ impl Past {
         }
     }
 
+    /// Adds those that another loop has kept.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        let relays = self.relays + other.relays;
+        for report in other.reports.values() {
+            self.add(RelayReport::clone(report));
+        }
+        self.relays = relays;
+    }
+
     /// Returns the reports with those of `present` relays added, which come first and in their
     /// order.
     pub(crate) fn with(&self, present: impl Iterator<Item = RelayReport>) -> Vec<RelayReport> {

@@ -116,11 +116,6 @@ impl Reactor {
         Arc::clone(&self.waker)
     }
 
-    /// Returns the clock of the run.
-    pub(crate) const fn clock(&self) -> Clock {
-        self.clock
-    }
-
     /// Reads the clock.
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()

@@ -7,6 +7,7 @@
 use crate::account::LinkReport;
 use crate::associations::SharedAssociations;
 use crate::flow::{FlowPage, FlowState};
+use crate::joint::{Joint, RoutePart};
 use crate::listener::Opened;
 use crate::reactor::{Readiness, RelayId, SocketKey};
 use crate::resolve::Upstream;
@@ -30,6 +31,10 @@ pub(crate) struct RelayPlan<'a> {
     pub(crate) associations: &'a SharedAssociations,
     /// The process's memory for what is held.
     pub(crate) memory: &'a Memory,
+    /// What it has in common with the relays of the same transport on other loops.
+    pub(crate) joint: &'a Joint,
+    /// Which of these it is.
+    pub(crate) part: RoutePart,
     pub(crate) rules_on: bool,
 }
 

@@ -2,6 +2,7 @@
 
 use crate::alarm::Alarm;
 use crate::associations::SharedAssociations;
+use crate::joint::Joint;
 use crate::listener::Listener;
 use crate::orders::{Began, OrderError, RouteId, RouteState};
 use crate::resolve::{Answer, Upstream};
@@ -13,14 +14,15 @@ use jostle_engine::route::Route;
 use slab::Slab;
 use std::net::SocketAddr;
 
-/// The routes of a proxy.
-#[derive(Default)]
+/// The routes of a proxy, which all its loops look at.
+#[derive(Debug, Default)]
 pub(crate) struct Routes {
     entries: Slab<RouteEntry>,
     last_serial: u64,
 }
 
 /// A route and what was made of it.
+#[derive(Debug)]
 pub(crate) struct RouteEntry {
     pub(crate) id: RouteId,
     pub(crate) route: Route,
@@ -29,18 +31,50 @@ pub(crate) struct RouteEntry {
     pub(crate) listeners: Vec<Listener>,
     /// Who may send datagrams to its relay, if clients ask for associations.
     pub(crate) associations: SharedAssociations,
-    /// Its relays, by their place in the fleet.
-    pub(crate) relays: Vec<(Transport, usize)>,
+    /// The loop that has it; of several the first.
+    pub(crate) home: usize,
+    /// How many loops have it, from that one on.
+    pub(crate) loops: usize,
+    /// Its relays.
+    pub(crate) relays: Vec<RelayPlace>,
+    /// What its relays have in common, by transport.
+    pub(crate) joints: [Joint; 2],
     /// The memory that its relays' bytes are charged to.
     pub(crate) memory: Memory,
     /// Tells of addresses of its upstream that lead back to it.
     pub(crate) circles: Alarm,
 }
 
+/// The place of a relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RelayPlace {
+    /// The loop that has it.
+    pub(crate) site: usize,
+    pub(crate) transport: Transport,
+    /// Its place in the fleet there.
+    pub(crate) index: usize,
+}
+
 impl RouteEntry {
-    /// Returns the place of the relay of a transport.
-    pub(crate) fn relay(&self, transport: Transport) -> Option<usize> {
-        self.relays.iter().find(|(of, _)| *of == transport).map(|(_, index)| *index)
+    /// Returns the place of the relay of a transport in the fleet of a loop.
+    pub(crate) fn relay(&self, site: usize, transport: Transport) -> Option<usize> {
+        let is_it = |one: &&RelayPlace| one.site == site && one.transport == transport;
+        self.relays.iter().find(is_it).map(|one| one.index)
+    }
+
+    /// Returns the places of its relays in the fleet of a loop.
+    pub(crate) fn relays_at(&self, site: usize) -> impl Iterator<Item = usize> {
+        self.relays.iter().filter(move |one| one.site == site).map(|one| one.index)
+    }
+
+    /// Returns the number of its listening sockets.
+    pub(crate) const fn sockets(&self) -> usize {
+        self.listeners.len() * self.loops
+    }
+
+    /// Returns the loops that have it.
+    pub(crate) const fn sites(&self) -> std::ops::Range<usize> {
+        self.home..self.home + self.loops
     }
 
     /// Returns the addresses of its listening sockets.
@@ -63,12 +97,28 @@ pub(crate) struct RouteNode<'a> {
 }
 
 impl Routes {
-    /// Adds an entry, made with its identity.
-    pub(crate) fn add(&mut self, make: impl FnOnce(RouteId) -> RouteEntry) -> RouteId {
-        self.last_serial += 1;
-        let id = RouteId { index: self.entries.vacant_key(), serial: self.last_serial };
-        self.entries.insert(make(id));
+    /// Returns the identity of the route that is [added](Self::add) next.
+    pub(crate) fn next_id(&self) -> RouteId {
+        RouteId { index: self.entries.vacant_key(), serial: self.last_serial + 1 }
+    }
+
+    /// Adds the entry that was made with the [next identity](Self::next_id).
+    pub(crate) fn add(&mut self, entry: RouteEntry) -> RouteId {
+        let id = entry.id;
+        debug_assert_eq!(id, self.next_id(), "it was made with the next identity");
+        self.last_serial = id.serial;
+        self.entries.insert(entry);
         id
+    }
+
+    /// Returns which of so many loops has the fewest routes that listen; of several the first.
+    pub(crate) fn least_loaded(&self, loops: usize) -> usize {
+        let mut counts = vec![0; loops];
+        for entry in self.iter().filter(|entry| !entry.relays.is_empty()) {
+            counts[entry.sites()].iter_mut().for_each(|count| *count += 1);
+        }
+        let least = counts.iter().enumerate().min_by_key(|(_, count)| **count);
+        least.map_or(0, |(place, _)| place)
     }
 
     pub(crate) fn get(&self, id: RouteId) -> Result<&RouteEntry, OrderError> {
@@ -112,12 +162,16 @@ impl Routes {
         refuse_circle(&nodes, nodes.len() - 1..nodes.len())
     }
 
-    /// Takes new addresses for the upstream of the route that one of its relays asked for. Returns
-    /// those that do not lead back to it, or `None` if the route leads elsewhere by now.
-    pub(crate) fn learn(&mut self, answer: Answer, now: Instant) -> Option<Vec<SocketAddr>> {
+    /// Takes new addresses for the upstream of the route that one of its relays, of that loop, asked
+    /// for. Returns those that do not lead back to it, or `None` if the route leads elsewhere by now.
+    pub(crate) fn learn(
+        &mut self,
+        site: usize,
+        answer: Answer,
+        now: Instant,
+    ) -> Option<Vec<SocketAddr>> {
         let Answer { relay, target, addresses } = answer;
-        let is_its =
-            |entry: &&RouteEntry| entry.relays.iter().any(|(_, index)| *index == relay.index);
+        let is_its = |entry: &&RouteEntry| entry.relays_at(site).any(|index| index == relay.index);
         let Some(entry) = self.iter().find(is_its) else { return Some(addresses) };
         let (id, Some(known)) = (entry.id, &entry.upstream) else { return Some(addresses) };
         if !known.is_for(&target) {
@@ -214,7 +268,10 @@ mod tests {
                 protocol: Transport::Udp,
                 address: listen.parse().unwrap(),
             }],
-            relays: vec![(Transport::Udp, relay)],
+            home: 0,
+            loops: 1,
+            relays: vec![RelayPlace { site: 0, transport: Transport::Udp, index: relay }],
+            joints: Default::default(),
             associations: SharedAssociations::default(),
             memory: Memory::default(),
             circles: Alarm::default(),
@@ -225,14 +282,16 @@ mod tests {
     #[test]
     fn a_name_that_comes_to_lead_back_is_not_followed() {
         let mut routes = Routes::default();
-        routes.add(|id| entry(id, "a", "0.0.0.0:7001", "198.51.100.1:53", 4));
-        routes.add(|id| entry(id, "b", "127.0.0.1:7002", "127.0.0.1:7001", 5));
+        let id = routes.next_id();
+        routes.add(entry(id, "a", "0.0.0.0:7001", "198.51.100.1:53", 4));
+        let id = routes.next_id();
+        routes.add(entry(id, "b", "127.0.0.1:7002", "127.0.0.1:7001", 5));
         let now = Instant::from_secs(1);
         let mut ask = |relay, host: &str, addresses: &[&str]| -> Option<Vec<String>> {
             let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
             let target = HostPort { host: host.into(), port: 1 };
             let relay = RelayId { index: relay, serial: 1 };
-            let kept = routes.learn(Answer { relay, target, addresses }, now)?;
+            let kept = routes.learn(0, Answer { relay, target, addresses }, now)?;
             Some(kept.iter().map(SocketAddr::to_string).collect())
         };
         let late = ask(4, "before.invalid", &["198.51.100.9:1"]);
@@ -246,5 +305,24 @@ mod tests {
         // The other one may lead to this one as long as that leads on.
         assert_eq!(learn(5, &["127.0.0.5:7001"]), ["127.0.0.5:7001"]);
         assert_eq!(learn(9, &["127.0.0.1:7001"]), ["127.0.0.1:7001"], "no relay of a route");
+    }
+
+    #[test]
+    fn a_route_comes_to_the_first_loop_that_has_the_fewest() {
+        let mut routes = Routes::default();
+        let mut homes = Vec::new();
+        for name in ["a", "b", "c", "d"] {
+            let (id, home) = (routes.next_id(), routes.least_loaded(3));
+            let made = entry(id, name, "127.0.0.1:7001", "198.51.100.1:53", 0);
+            routes.add(RouteEntry { home, ..made });
+            homes.push((home, id));
+        }
+        assert_eq!(homes.iter().map(|(home, _)| *home).collect::<Vec<_>>(), [0, 1, 2, 0]);
+        routes.remove(homes[1].1).unwrap();
+        assert_eq!(routes.least_loaded(3), 1);
+        // One that does not listen is no load.
+        routes.get_mut(homes[2].1).unwrap().relays.clear();
+        routes.get_mut(homes[3].1).unwrap().relays.clear();
+        assert_eq!((routes.least_loaded(3), routes.least_loaded(1)), (1, 0));
     }
 }

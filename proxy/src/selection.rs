@@ -193,7 +193,7 @@ mod tests {
     fn each_key_leaves_out_what_it_does_not_name() {
         let key = LinkKey { seed: 1, route: "web".into(), direction: Direction::Up };
         let link = Link::new(key, &Timeline::default());
-        let mut packet = Packet::new(4, Instant::START, Body::Data("four".into()));
+        let mut packet = Packet::new(4, Instant::START, Body::data("four"));
         packet.number = 12;
         let settled = Settled {
             route: "web",

@@ -47,6 +47,8 @@ pub struct Settings {
     /// The most UDP flows, and TCP connections, of one address (of IPv6, a network of 64 bits);
     /// `None`: half of what the process may have open, while less than a quarter of that is free.
     pub per_source: Option<usize>,
+    /// The event loops that the routes are spread over, each on a thread of its own, from 1.
+    pub workers: usize,
     /// Descriptors that no client of the relays gets, besides those that are open already: those of
     /// a control API, say.
     pub kept_descriptors: usize,
@@ -72,6 +74,9 @@ impl Settings {
     /// The least that they may be bounded to: below it not even one connection gets on well.
     pub const MEMORY_LEAST: u64 = 16 << 20;
 
+    /// The most event loops: each has megabytes of buffers, and beyond the cores none helps.
+    pub const WORKERS_MAX: usize = 256;
+
     /// Settings with no more than the routes and the seed.
     pub const fn new(routes: Vec<Route>, seed: u64) -> Self {
         Self {
@@ -89,6 +94,7 @@ impl Settings {
             tells_of_upstreams: true,
             memory: Self::MEMORY_DEFAULT,
             per_source: None,
+            workers: 1,
             kept_descriptors: 0,
         }
     }

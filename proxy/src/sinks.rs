@@ -1,14 +1,20 @@
 //! The sinks of fates: all that is told of a packet besides the counters.
 
+mod set;
+
 use crate::event_log::{EventLog, LogEnd};
 use crate::fate::Settled;
 use crate::observed::Observed;
+use crate::shared::{Shared, Waits};
 use crate::snapshot::EventLines;
 use jostle_common::time::Instant;
+use set::SinkSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Is told of each packet's fate, once, on the event loop.
+/// Is told of each packet's fate, once, on the event loop; of several loops by one after the other.
 ///
 /// It must not block, or traffic waits for it: what takes time belongs on a thread of its own,
 /// behind a bounded queue that counts what it skips.
@@ -42,7 +48,8 @@ pub trait Sink: Send {
     }
 
     /// Is told that the counters have just been read: they have all fates that it was told of, and
-    /// no others.
+    /// no others. Of several workers each reads its own, one after the other: fates of the moment
+    /// in between may be in the one and not yet in the other.
     fn counters_read(&mut self) {}
 
     /// Returns true if it wants to be told nothing any more. It is dropped then.
@@ -70,88 +77,115 @@ pub(crate) struct SocketChange<'a> {
     pub(crate) delivers_old: bool,
 }
 
-/// All sinks of a proxy.
+/// All sinks of a proxy, as one of its loops tells them.
 pub(crate) struct Sinks {
-    pub(crate) log: Option<EventLog>,
-    others: Vec<Box<dyn Sink>>,
-    /// Set when one of them observes flows.
-    observed: bool,
+    set: Shared<SinkSet>,
+    /// What is asked for each packet; `None` if no other loop may change it.
+    notes: Option<Arc<Notes>>,
+}
+
+/// What is asked for each packet, so that nobody waits for the sinks to learn that there are none.
+#[derive(Debug, Default)]
+struct Notes {
+    are_some: AtomicBool,
+    are_observers: AtomicBool,
 }
 
 impl Sinks {
+    /// Makes the sinks of a proxy with one loop.
+    #[cfg(test)]
     pub(crate) fn new(log: Option<EventLog>, others: Vec<Box<dyn Sink>>) -> Self {
-        let observed = others.iter().any(|sink| sink.observes());
-        Self { log, others, observed }
+        Self { set: Shared::Own(SinkSet::new(log, others)), notes: None }
+    }
+
+    /// Makes the handles of so many loops.
+    pub(crate) fn of_loops(
+        log: Option<EventLog>,
+        others: Vec<Box<dyn Sink>>,
+        loops: usize,
+        waits: &Waits,
+    ) -> Vec<Self> {
+        let notes = (loops > 1).then(Arc::<Notes>::default);
+        let sets = Shared::among(SinkSet::new(log, others), loops, waits);
+        let mut all: Vec<Self> =
+            sets.into_iter().map(|set| Self { set, notes: notes.clone() }).collect();
+        all.iter_mut().for_each(|sinks| sinks.change(|_| ()));
+        all
+    }
+
+    /// Changes which sinks there are, and notes what all ask.
+    fn change<R>(&mut self, act: impl FnOnce(&mut SinkSet) -> R) -> R {
+        let notes = self.notes.as_deref();
+        self.set.with(|set| {
+            let result = act(set);
+            if let Some(notes) = notes {
+                notes.are_some.store(!set.are_none(), Ordering::Relaxed);
+                notes.are_observers.store(set.are_observers(), Ordering::Relaxed);
+            }
+            result
+        })
     }
 
     /// Adds one.
     pub(crate) fn add(&mut self, sink: Box<dyn Sink>) {
-        self.observed |= sink.observes();
-        self.others.push(sink);
+        self.change(|set| set.add(sink));
     }
 
     /// Returns true if one of them observes flows: nobody else is to be told of them.
-    pub(crate) const fn are_observers(&self) -> bool {
-        self.observed
+    pub(crate) fn are_observers(&self) -> bool {
+        match &self.notes {
+            Some(notes) => notes.are_observers.load(Ordering::Relaxed),
+            None => self.set.look(SinkSet::are_observers),
+        }
     }
 
     /// Tells those that observe flows.
     pub(crate) fn observe(&mut self, observed: &Observed<'_>) {
-        for sink in self.others.iter_mut().filter(|sink| sink.observes()) {
-            sink.observe(observed);
-        }
+        self.set.with(|set| set.observe(observed));
     }
 
     /// Returns true if there is none, and nothing needs to be told.
-    pub(crate) const fn are_none(&self) -> bool {
-        self.log.is_none() && self.others.is_empty()
+    pub(crate) fn are_none(&self) -> bool {
+        match &self.notes {
+            Some(notes) => !notes.are_some.load(Ordering::Relaxed),
+            None => self.set.look(SinkSet::are_none),
+        }
     }
 
     pub(crate) fn record(&mut self, settled: &Settled<'_>) {
-        if let Some(log) = &mut self.log {
-            log.record(settled);
-        }
-        for sink in &mut self.others {
-            sink.record(settled);
-        }
+        self.set.with(|set| set.record(settled));
     }
 
     /// Writes into the event log that a flow leaves from another address.
     pub(crate) fn change_socket(&mut self, change: &SocketChange<'_>) {
-        if let Some(log) = &mut self.log {
-            log.record_change(change);
-        }
+        self.set.with(|set| set.change_socket(change));
     }
 
     /// Tells them that the counters have been read.
     pub(crate) fn counters_read(&mut self) {
-        for sink in &mut self.others {
-            sink.counters_read();
-        }
+        self.set.with(SinkSet::counters_read);
     }
 
     /// Returns when [`flush`](Self::flush) has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let log = self.log.as_ref().and_then(EventLog::deadline);
-        log.into_iter().chain(self.others.iter().filter_map(|sink| sink.deadline())).min()
+        if self.are_none() { None } else { self.set.look(SinkSet::deadline) }
     }
 
     /// Hands on what has waited long enough, and drops the sinks that are over.
     pub(crate) fn flush(&mut self, now: Instant) {
-        if let Some(log) = &mut self.log {
-            log.flush(now);
+        if !self.are_none() {
+            self.change(|set| set.flush(now));
         }
-        self.others.iter_mut().for_each(|sink| sink.flush(now));
-        self.others.retain(|sink| !sink.is_over());
     }
 
     /// Lets the event log end, and returns what became of it.
-    pub(crate) fn finish(self) -> LogEnd {
-        self.log.map(EventLog::finish).unwrap_or_default()
+    pub(crate) fn finish(&mut self) -> LogEnd {
+        let log = self.set.with(SinkSet::take_log);
+        log.map(EventLog::finish).unwrap_or_default()
     }
 
     /// Returns where the lines of the event log are, if there is one.
     pub(crate) fn lines(&self) -> Option<EventLines> {
-        self.log.as_ref().map(EventLog::lines)
+        self.set.look(SinkSet::lines)
     }
 }

@@ -1,19 +1,23 @@
 //! What a proxy did up to a moment: read on the event loop, and put in order by whoever asked.
 
 use crate::distribution::Distribution;
-use crate::network::Network;
 use crate::past::Past;
 use crate::relay::RelayReport;
+use crate::shared::Contended;
+use crate::site::Site;
 use crate::summary::{MemorySummary, SocketSummary, Summary};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use std::collections::BTreeMap;
 
-/// The counters of a proxy, as the loop hands them out.
+/// The counters of a proxy, as a loop hands them out: of its own relays.
 pub(crate) struct Reading {
     pub(crate) at: Instant,
     pub(crate) seed: u64,
     pub(crate) seconds: f64,
+    /// How many loops there are.
+    pub(crate) workers: usize,
+    pub(crate) contended: Contended,
     pub(crate) events: Option<EventLines>,
     /// What routes hold, by name.
     pub(crate) held_bytes: BTreeMap<String, u64>,
@@ -28,7 +32,8 @@ pub(crate) struct Reading {
 
 /// The counters of some relays.
 pub(crate) struct Page {
-    reports: Vec<RelayReport>,
+    /// Each with the number of its route among all that ever were.
+    reports: Vec<(u64, RelayReport)>,
     /// The place of the next relay, if there is one.
     pub(crate) rest: Option<usize>,
     /// How many relays had gone when it was read.
@@ -37,9 +42,9 @@ pub(crate) struct Page {
 
 impl Page {
     /// Reads the counters of so many relays, from a place on.
-    pub(crate) fn of(network: &Network, from: usize, relays: usize) -> Self {
-        let (reports, rest) = network.fleet.reports(from, relays);
-        Self { reports, rest, gone: network.past().relays }
+    pub(crate) fn of(site: &Site, from: usize, relays: usize) -> Self {
+        let (reports, rest) = site.fleet.reports(from, relays);
+        Self { reports, rest, gone: site.past.relays }
     }
 }
 
@@ -52,9 +57,21 @@ impl Reading {
         fits
     }
 
+    /// Adds what another loop has read whole, a moment later.
+    pub(crate) fn join(&mut self, mut other: Self) {
+        other.past.absorb(&self.past);
+        let mut reports = std::mem::take(&mut self.page.reports);
+        reports.append(&mut other.page.reports);
+        // Route by route, whichever loops have them.
+        reports.sort_by_key(|(route, _)| *route);
+        other.page.reports = reports;
+        *self = other;
+    }
+
     /// Returns what all relays did.
     fn reports(&mut self) -> Vec<RelayReport> {
-        self.past.with(std::mem::take(&mut self.page.reports).into_iter())
+        let reports = std::mem::take(&mut self.page.reports);
+        self.past.with(reports.into_iter().map(|(_, report)| report))
     }
 
     /// Returns the summary.
@@ -71,6 +88,8 @@ impl Reading {
             seconds,
             events_lost: lost,
             events_left_out: left_out,
+            workers: self.workers,
+            contended: (self.workers > 1).then_some(self.contended),
             memory,
             ..Summary::default()
         };

@@ -2,6 +2,7 @@
 
 use crate::delays::DelaySummary;
 use crate::lateness::LatenessSummary;
+use crate::shared::Contended;
 use jostle_common::chance::Direction;
 use jostle_common::statistics::RoundTripMs;
 use jostle_common::statistics::RoundTrips;
@@ -26,12 +27,22 @@ pub struct Summary {
     /// The reason why the event log ended before the run did.
     #[serde(skip)]
     pub events_error: Option<String>,
+    /// The number of its event loops.
+    #[serde(skip_serializing_if = "is_one")]
+    pub workers: usize,
+    /// How often one of several waited for another; `None` if there is only one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contended: Option<Contended>,
     /// The memory that what it held took.
     pub memory: MemorySummary,
     /// The fates of packets: two entries, up and down, for each route and protocol.
     pub links: Vec<LinkSummary>,
     /// Counts of events at the sockets: one entry for each route and protocol.
     pub sockets: Vec<SocketSummary>,
+}
+
+const fn is_one(workers: &usize) -> bool {
+    *workers <= 1
 }
 
 /// The memory for what a proxy holds, which all its routes share.

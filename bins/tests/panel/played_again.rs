@@ -79,7 +79,7 @@ fn virtually(route: &Route, seed: u64, arrivals: &[Arrival]) -> Vec<Told> {
         told.push(Told {
             direction: Direction::BOTH[way].to_string(),
             packet: packet.number,
-            copy: u64::from(packet.copy),
+            copy: u64::from(packet.copy()),
             at: packet.at.as_nanos(),
             reason: match output {
                 Output::Deliver(_) => None,
@@ -94,7 +94,7 @@ fn virtually(route: &Route, seed: u64, arrivals: &[Arrival]) -> Vec<Told> {
         while let Some(output) = links[way].poll(at) {
             take(&links[way], way, &output);
         }
-        let body = Body::Data(vec![0; arrival.size].into());
+        let body = Body::data(vec![0; arrival.size]);
         links[way].handle(Packet::new(arrival.flow, at, body));
     }
     for (way, link) in links.iter_mut().enumerate() {

@@ -362,13 +362,13 @@ impl Sink for Log {
         };
         let mut rules: Vec<String> = settled.rules().map(str::to_owned).collect();
         rules.sort();
-        let arrival = Arrival { at: packet.entered, flow: packet.flow, size: packet.size };
+        let arrival = Arrival { at: packet.entered, flow: packet.flow, size: packet.size() };
         let mut log = self.0.lock().unwrap();
         log.0[direction.index()].insert(packet.number, arrival);
         log.1.push(Told {
             direction: *direction == Direction::Up,
             number: packet.number,
-            copy: u64::from(packet.copy),
+            copy: u64::from(packet.copy()),
             at: packet.at.as_nanos(),
             reason,
             rules,
@@ -394,7 +394,7 @@ fn virtually(profile: &Profile, seed: u64, name: &str, arrivals: &Arrivals) -> V
         let places = (0..64).filter(|place| packet.trace.rules & (1 << place) != 0);
         let mut rules: Vec<String> = places.map(|place| link.rule_key(place).to_owned()).collect();
         rules.sort();
-        let (number, copy) = (packet.number, u64::from(packet.copy));
+        let (number, copy) = (packet.number, u64::from(packet.copy()));
         told.push(Told {
             direction: way == Direction::Up.index(),
             number,
@@ -409,7 +409,7 @@ fn virtually(profile: &Profile, seed: u64, name: &str, arrivals: &Arrivals) -> V
         while let Some(output) = links[way].poll(arrival.at) {
             take(&links[way], way, &output);
         }
-        let body = Body::Data(vec![0; arrival.size as usize].into());
+        let body = Body::data(vec![0; arrival.size as usize]);
         links[way].handle(Packet::new(arrival.flow, arrival.at, body));
     }
     for (way, link) in links.iter_mut().enumerate() {

@@ -4,12 +4,12 @@
 //!
 //! `cargo bench -p jostle-engine`; the time per iteration is the time per packet.
 
-use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::{Body, Packet};
+use jostle_engine::payload::Payload;
 use jostle_engine::profile::Profile;
 use jostle_engine::stage::Stage;
 use std::hint::black_box;
@@ -21,7 +21,7 @@ struct Stream {
     link: Link,
     now: u64,
     gap: u64,
-    body: Bytes,
+    body: Payload,
 }
 
 impl Stream {
@@ -47,7 +47,7 @@ impl Stream {
         let rules = format!(r#"{{ "up": [ {rules} ] }}"#);
         let rules = Profile::from_json(&rules).expect("the profile is valid").up;
         let key = LinkKey { seed: 1, route: "bench".into(), direction: Direction::Up };
-        let body = Bytes::from(vec![0; 1200]);
+        let body = Payload::from(vec![0; 1200]);
         Self { link: Link::new(key, &rules), now: 0, gap, body }
     }
 

@@ -60,12 +60,12 @@ impl CrossCounters {
         self.held += 1;
     }
 
-    pub(crate) const fn leave(&mut self, output: &Output) {
+    pub(crate) fn leave(&mut self, output: &Output) {
         self.held -= 1;
         match output {
             Output::Deliver(packet) => {
                 self.delivered += 1;
-                self.bytes += packet.size as u64;
+                self.bytes += packet.size() as u64;
             }
             Output::Discard(..) => self.discarded += 1,
         }
@@ -100,22 +100,27 @@ pub struct EcnCounters {
 }
 
 impl EcnCounters {
-    /// Counts a packet that is delivered.
+    /// Counts a packet that is delivered, or each of a run.
     #[inline]
-    pub const fn count(&mut self, packet: &Packet) {
-        self.add(packet.ecn, packet.marked);
+    pub fn count(&mut self, packet: &Packet) {
+        self.add_all(packet.ecn, packet.is_marked(), u64::from(packet.count()));
     }
 
     /// Counts a packet that says this; `marked` is true if a rule set CE.
     #[inline]
     pub const fn add(&mut self, ecn: Ecn, marked: bool) {
+        self.add_all(ecn, marked, 1);
+    }
+
+    #[inline]
+    const fn add_all(&mut self, ecn: Ecn, marked: bool, count: u64) {
         match ecn {
             Ecn::NotEct => {}
-            Ecn::Ect0 => self.ect0 += 1,
-            Ecn::Ect1 => self.ect1 += 1,
+            Ecn::Ect0 => self.ect0 += count,
+            Ecn::Ect1 => self.ect1 += count,
             Ecn::Ce => {
-                self.ce += 1;
-                self.marked += marked as u64;
+                self.ce += count;
+                self.marked += marked as u64 * count;
             }
         }
     }
@@ -145,9 +150,9 @@ impl Counters {
         self.discarded.iter().sum()
     }
 
-    pub(crate) const fn enter(&mut self) {
-        self.entered += 1;
-        self.held += 1;
+    pub(crate) const fn enter(&mut self, count: u32) {
+        self.entered += count as u64;
+        self.held += count as u64;
     }
 
     pub(crate) const fn copies_made(&mut self, count: u32, of_cross: bool) {
@@ -159,18 +164,19 @@ impl Counters {
         *held += count as u64;
     }
 
-    pub(crate) const fn leave(&mut self, output: &Output) {
+    pub(crate) fn leave(&mut self, output: &Output) {
         if output.packet().is_mark() {
             return;
         }
-        self.held -= 1;
+        let count = u64::from(output.packet().count());
+        self.held -= count;
         match output {
             Output::Deliver(packet) => {
-                self.delivered += 1;
-                self.corrupted += packet.is_damaged() as u64;
+                self.delivered += count;
+                self.corrupted += if packet.is_damaged() { count } else { 0 };
                 self.ecn.count(packet);
             }
-            Output::Discard(_, reason) => self.discarded[*reason as usize] += 1,
+            Output::Discard(_, reason) => self.discarded[*reason as usize] += count,
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod link;
 pub mod memory;
 pub mod packet;
+pub mod payload;
 pub mod profile;
 pub mod raw;
 pub mod rebinding;

@@ -53,6 +53,18 @@ impl Output {
         }
     }
 
+    /// Returns it packet by packet: of a run each of them left so.
+    pub fn singles(&self) -> impl Iterator<Item = Self> + use<> {
+        let reason = match self {
+            Self::Deliver(_) => None,
+            Self::Discard(_, reason) => Some(*reason),
+        };
+        self.packet().singles().map(move |packet| match reason {
+            None => Self::Deliver(packet),
+            Some(reason) => Self::Discard(packet, reason),
+        })
+    }
+
     /// Returns the packet alone.
     pub(crate) fn into_packet(self) -> Packet {
         match self {

@@ -4,12 +4,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::digest::Hasher;
 use jostle_common::time::Instant;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::{Body, Packet};
+use jostle_engine::payload::Payload;
 use jostle_engine::profile::Profile;
 use jostle_engine::stage::{Output, Stage};
 
@@ -49,56 +49,82 @@ const PROFILE: &str = r#"{
 
 /// The digest of what becomes of so many packets.
 fn digest(packets: u64) -> String {
+    let payload = Payload::from(vec![0; 1200]);
+    // 20,000 packets a second of ten flows, from 200 to 1,190 bytes.
+    let arrivals = (0..packets).map(|number| {
+        let size = 200 + (number * 7919 % 100) as usize * 10;
+        let body = Body::Data(payload.slice(0..size));
+        Packet::new((number % 10) as u32 + 1, Instant::from_micros(number * 50), body)
+    });
+    let (digest, outputs) = digest_of(arrivals);
+    assert!(outputs > packets, "copies come out too");
+    digest
+}
+
+/// The digest of what becomes of these packets or runs, and how many came out.
+fn digest_of(arrivals: impl Iterator<Item = Packet>) -> (String, u64) {
     let profile = Profile::from_json(PROFILE).unwrap();
     let key = LinkKey { seed: 7, route: "decisions".into(), direction: Direction::Up };
     let mut link = Link::new(key, &profile.up);
     let mut hasher = Hasher::default();
     let mut line = String::new();
     let mut outputs = 0;
-    let mut log = |output: Output| {
+    let mut log = |output: &Output| {
         use std::fmt::Write as _;
         let packet = output.packet();
-        let fate = match &output {
+        let fate = match output {
             Output::Deliver(_) => "delivered",
             Output::Discard(_, reason) => reason.name(),
         };
         line.clear();
         let (number, copy, at, trace) =
-            (packet.number, packet.copy, packet.at.as_nanos(), packet.trace);
+            (packet.number, packet.copy(), packet.at.as_nanos(), packet.trace);
         writeln!(
             line,
             "{number} {copy} {} {at} {fate} {} {}",
-            packet.flow, trace.rules, trace.flipped_bits
+            packet.flow,
+            trace.rules,
+            packet.flipped_bits()
         )
         .unwrap();
         hasher.update(line.as_bytes());
-        if let Body::Data(payload) = &packet.body
+        if let Body::Data(payload) = packet.body()
             && packet.is_damaged()
         {
             hasher.update(payload);
         }
         outputs += 1;
     };
-    let payload = Bytes::from(vec![0; 1200]);
-    for number in 0..packets {
-        // 20,000 packets a second of ten flows, from 200 to 1,190 bytes.
-        let at = Instant::from_micros(number * 50);
-        while let Some(output) = link.poll(at) {
-            log(output);
+    for arrival in arrivals {
+        while let Some(output) = link.poll(arrival.at) {
+            output.singles().for_each(|one| log(&one));
         }
-        let size = 200 + (number * 7919 % 100) as usize * 10;
-        link.handle(Packet::new((number % 10) as u32 + 1, at, Body::Data(payload.slice(..size))));
+        link.handle(arrival);
     }
     while let Some(output) = link.poll(Instant::from_secs(3600)) {
-        log(output);
+        output.singles().for_each(|one| log(&one));
     }
     assert_eq!(link.held(), 0);
-    assert!(outputs > packets, "copies come out too");
-    hasher.finish().to_string()
+    (hasher.finish().to_string(), outputs)
 }
 
 #[test]
 fn a_million_decisions_are_what_they_were() {
     assert_eq!(digest(PACKETS), EXPECTED);
     assert_eq!(digest(PACKETS / 20), digest(PACKETS / 20), "two runs in one process");
+}
+
+/// The same packets in runs and one by one: what becomes of each is the same.
+#[test]
+fn runs_are_told_what_their_packets_would_be_told() {
+    let payload = Payload::from(vec![0; 64 * 1200]);
+    let runs = (0..20_000u64).map(|run| {
+        let (count, segment) = (run % 64 + 1, 200 + run * 7919 % 1000);
+        let bytes = payload.slice(0..(count * segment - run % 100) as usize);
+        Packet::run((run % 10) as u32 + 1, Instant::from_millis(run), bytes, segment as u16)
+    });
+    let packets: u64 = runs.clone().map(|run| u64::from(run.count())).sum();
+    let whole = digest_of(runs.clone());
+    assert!(packets > 640_000 && whole.1 > packets, "{packets}");
+    assert_eq!(whole, digest_of(runs.flat_map(|run| run.singles().collect::<Vec<_>>())));
 }

@@ -30,7 +30,7 @@ fn fates(link: &mut Link, arrivals: &[(u64, usize)]) -> Vec<(u64, u32, u64, Opti
             Output::Deliver(_) => None,
             Output::Discard(_, reason) => Some(*reason),
         };
-        (packet.number, packet.copy, packet.at.as_nanos() / MS, reason)
+        (packet.number, packet.copy(), packet.at.as_nanos() / MS, reason)
     };
     outputs.iter().map(of).collect()
 }

@@ -206,7 +206,7 @@ fn fates(link: &mut Link) -> Vec<Fate> {
             Output::Discard(packet, reason) => (packet, Some(*reason)),
         };
         let micros = packet.at.as_nanos() / 1000;
-        (packet.number, packet.copy, micros, packet.trace.flipped_bits, reason)
+        (packet.number, packet.copy(), micros, packet.flipped_bits(), reason)
     };
     let mut fates: Vec<_> = drain_all(link).iter().map(of).collect();
     fates.sort_unstable_by_key(|(number, copy, ..)| (*number, *copy));

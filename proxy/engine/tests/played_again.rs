@@ -83,8 +83,8 @@ fn seen(link: &Link, outputs: Vec<Output>) -> Vec<Seen> {
         let places = (0..64).filter(|place| packet.trace.rules & (1 << place) != 0);
         let mut keys: Vec<String> = places.map(|place| link.rule_key(place).to_owned()).collect();
         keys.sort();
-        let (number, copy) = (packet.number, u64::from(packet.copy));
-        (number, copy, packet.at.as_nanos(), reason, keys, packet.trace.flipped_bits)
+        let (number, copy) = (packet.number, u64::from(packet.copy()));
+        (number, copy, packet.at.as_nanos(), reason, keys, packet.flipped_bits())
     };
     outputs.iter().map(of).collect()
 }

@@ -118,7 +118,7 @@ fn ten_megabits_for_ten_seconds_are_twelve_and_a_half_megabytes() {
         let gap = size as u64 * 8 * 1000 / 12;
         let end = Instant::from_secs(10);
         feed(&mut link, 11_000_000_000 / gap, gap, size, |output| match output {
-            Output::Deliver(packet) if packet.at <= end => bytes += u64::from(packet.size),
+            Output::Deliver(packet) if packet.at <= end => bytes += u64::from(packet.size()),
             Output::Deliver(_) => {}
             Output::Discard(..) => refused += 1,
         });

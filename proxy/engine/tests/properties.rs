@@ -7,6 +7,7 @@ mod support;
 use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_common::units::{BitRate, ByteSize, Probability};
+use jostle_engine::counters::Counters;
 use jostle_engine::link::Link;
 use jostle_engine::packet::{Body, Packet};
 use jostle_engine::profile::{Queue, Rule, RuleKind, Timeline};
@@ -15,7 +16,7 @@ use jostle_engine::rules::{
     Discipline, Drop, DualPi2Setting, DualScheduler, Duplicate, Flips, FourState, FqCodelSetting,
     Outage, Per, PieSetting, Rate, RateSource, Reorder, Shape, Size,
 };
-use jostle_engine::rules::{DelayTrace, Mark, RateTrace};
+use jostle_engine::rules::{DelayTrace, FlowMatch, Mark, Match, MatchBytes, RateTrace};
 use jostle_engine::stage::{Output, Stage};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -285,12 +286,94 @@ fn arrivals() -> impl Strategy<Value = Vec<Packet>> {
                 ended.insert(flow);
                 Body::End
             } else {
-                Body::Data(vec![flow as u8; size].into())
+                Body::data(vec![flow as u8; size])
             };
             // Each flow has its answer to marks, and one of them two.
             let ecn = Ecn::ALL[flow as usize % 3 + usize::from(size % 7 == 0 && flow == 2)];
             let ecn = if size == 0 { Ecn::NotEct } else { ecn };
-            packets.push(Packet { ecn, ..Packet::new(flow, at, body) });
+            packets.push(Packet::new(flow, at, body).with_ecn(ecn));
+        }
+        packets
+    })
+}
+
+/// Any rules, some of which look at some packets alone.
+fn gated_rules() -> impl Strategy<Value = Timeline> {
+    let size = (0u32..1500, 0u32..1500).prop_map(|(min, more)| min..=min + more);
+    let number = (1u64..300, 0u64..300).prop_map(|(from, more)| from..=from + more);
+    let bytes =
+        (0usize..1500).prop_map(|offset| MatchBytes { offset, value: vec![offset as u8].into() });
+    let matching = prop_oneof![
+        3 => Just(None),
+        1 => size.prop_map(|size| Some(Match { size, ..Match::default() })),
+        1 => number.prop_map(|number| Some(Match { number, ..Match::default() })),
+        1 => bytes.prop_map(|bytes| Some(Match { bytes: Some(bytes), ..Match::default() })),
+        1 => (1u32..4).prop_map(|flow| {
+            Some(Match { flow: Some(FlowMatch::one(flow)), ..Match::default() })
+        }),
+    ];
+    (any_rules(), vec(matching, 6)).prop_map(|(mut rules, matching)| {
+        for (rule, matching) in rules.phases[0].rules.iter_mut().zip(matching) {
+            rule.selection.matching = matching;
+        }
+        rules
+    })
+}
+
+/// Feeds runs, and changes the rules in front of the one at `changed`; what became of each packet,
+/// and the counters and what is held before each run and at the end.
+fn in_runs(
+    seed: u64,
+    (rules, later): &(Timeline, Timeline),
+    runs: &[Packet],
+    changed: usize,
+    polls: u64,
+) -> (Vec<Output>, Vec<(Counters, usize)>) {
+    let mut link = link(seed, rules);
+    let (mut outputs, mut counted, mut now) = (Vec::new(), Vec::new(), 0);
+    for (index, run) in runs.iter().enumerate() {
+        let gap = run.at.as_nanos() - now;
+        for poll in 1..=polls {
+            outputs.extend(drain(&mut link, Instant::from_nanos(now + gap * poll / polls)));
+        }
+        if gap > 0 {
+            outputs.extend(drain(&mut link, run.at));
+            counted.push((*link.counters(), link.held()));
+        }
+        now = run.at.as_nanos();
+        if index == changed {
+            link.set_timeline(run.at, later);
+        }
+        link.handle(run.clone());
+    }
+    outputs.extend(drain_all(&mut link));
+    counted.push((*link.counters(), link.held()));
+    (outputs.iter().flat_map(Output::singles).collect(), counted)
+}
+
+/// What comes in runs: gap to the last arrival, flow, and a run; what has no bytes ends the flow.
+fn runs() -> impl Strategy<Value = Vec<Packet>> {
+    let gap = prop_oneof![2 => Just(0u64), 1 => 0u64..100_000, 3 => 0u64..30_000_000];
+    let run =
+        prop_oneof![1 => (1u32..2, 1u16..1500, 0u32..1), 3 => (1u32..40, 1u16..1500, 0u32..1500)];
+    let end = prop_oneof![1 => Just(true), 30 => Just(false)];
+    vec((gap, 1u32..4, run, end, 0usize..4), 1..60).prop_map(|steps| {
+        let mut at = Instant::START;
+        let mut ended = BTreeSet::new();
+        let mut packets = Vec::new();
+        for (gap, flow, (count, segment, less), ends, ecn) in steps {
+            at = at.plus_nanos(gap);
+            if ended.contains(&flow) {
+                continue;
+            }
+            if ends {
+                ended.insert(flow);
+                packets.push(Packet::new(flow, at, Body::End));
+                continue;
+            }
+            let bytes = count * u32::from(segment) - less % u32::from(segment);
+            let payload: Vec<u8> = (0..bytes).map(|byte| byte as u8).collect();
+            packets.push(Packet::run(flow, at, payload, segment).with_ecn(Ecn::ALL[ecn]));
         }
         packets
     })
@@ -320,7 +403,7 @@ fn discarded_by(link: &Link, outputs: &[Output], key: &str) -> BTreeSet<u64> {
     outputs
         .iter()
         .filter_map(|output| match output {
-            Output::Discard(packet, _) if packet.copy == 0 && by_rule(packet) => {
+            Output::Discard(packet, _) if packet.copy() == 0 && by_rule(packet) => {
                 Some(packet.number)
             }
             _ => None,
@@ -330,6 +413,28 @@ fn discarded_by(link: &Link, outputs: &[Output], key: &str) -> BTreeSet<u64> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A run is as good as its packets one by one, whatever the rules are, whenever they change
+    /// and whenever the link is polled.
+    #[test]
+    fn a_run_fares_as_its_packets_do(
+        rules in (gated_rules(), gated_rules()),
+        runs in runs(),
+        seed in any::<u64>(),
+        change in proptest::option::of(0usize..60),
+        polls in 0u64..4,
+    ) {
+        let changed = change.unwrap_or(usize::MAX).min(runs.len());
+        let (whole, counted) = in_runs(seed, &rules, &runs, changed, polls);
+        let singles = |runs: &[Packet]| runs.iter().flat_map(Packet::singles).collect::<Vec<_>>();
+        let changed = singles(&runs[..changed]).len();
+        let (apart, expected) = in_runs(seed, &rules, &singles(&runs), changed, 1);
+        for (output, expected) in whole.iter().zip(&apart) {
+            prop_assert_eq!(output, expected);
+        }
+        prop_assert_eq!(whole.len(), apart.len());
+        prop_assert_eq!(counted, expected);
+    }
 
     #[test]
     fn nothing_disappears(rules in any_rules(), arrivals in arrivals(), stop in 0usize..200) {
@@ -470,7 +575,7 @@ proptest! {
                 marks += 1;
                 prop_assert!(matches!(output, Output::Deliver(_)), "marks are never dropped");
                 prop_assert_eq!(left.get(&packet.flow).copied().unwrap_or_default(), 0, "its data went first");
-            } else if packet.copy == 0 {
+            } else if packet.copy() == 0 {
                 *left.entry(packet.flow).or_default() -= 1;
             } else {
                 prop_assert!(link.counters().copies > copies_before);

@@ -126,7 +126,7 @@ fn a_bucket_passes_its_burst_at_once_and_no_more_than_the_rate_behind_it() {
             .iter()
             .map(|output| {
                 assert!(matches!(output, Output::Deliver(_)));
-                (output.packet().at.as_nanos(), u64::from(output.packet().size))
+                (output.packet().at.as_nanos(), u64::from(output.packet().size()))
             })
             .collect();
         for window in [0, MS, 10 * MS, SECOND, 60 * SECOND] {
@@ -187,7 +187,7 @@ fn a_queue_of_a_time_is_never_waited_in_for_longer() {
         for output in &outputs {
             match output {
                 Output::Deliver(packet) => {
-                    let transmission = u64::from(packet.size) * 2000;
+                    let transmission = u64::from(packet.size()) * 2000;
                     longest = longest
                         .max(packet.at.as_nanos() - packet.entered.as_nanos() - transmission);
                 }
@@ -261,7 +261,7 @@ fn standing_queue(discipline: &str, seconds: u64) -> (Vec<f64>, f64) {
     let settled = Instant::from_secs(5);
     let (mut now, mut received, mut waits) = (Instant::START, 0, Vec::new());
     let wait = |packet: &Packet| {
-        let transmission = u64::from(packet.size) * 800;
+        let transmission = u64::from(packet.size()) * 800;
         (packet.at.as_nanos() - packet.entered.as_nanos() - transmission - 20 * MS) as f64 / 1e6
     };
     IDS.for_each(|id| model.open(now, id));
@@ -278,7 +278,7 @@ fn standing_queue(discipline: &str, seconds: u64) -> (Vec<f64>, f64) {
                 model.consumed(now, id, Direction::Up, bytes.len());
             }
             Some(Event::Packet(Direction::Up, Output::Deliver(packet)))
-                if packet.at > settled && packet.size > 1000 =>
+                if packet.at > settled && packet.size() > 1000 =>
             {
                 waits.push(wait(&packet));
             }

@@ -117,7 +117,7 @@ impl CaptureSink {
     }
 
     fn content(&mut self, packet: &Packet) -> Content {
-        match &packet.body {
+        match packet.body() {
             Body::Data(bytes) => Content::Bytes(self.chunk.keep(bytes)),
             Body::Segment(segment) => Content::Segment(segment.clone()),
             // It never leaves a link.
@@ -135,10 +135,10 @@ impl CaptureSink {
             },
             due: packet.at,
             entered: packet.entered,
-            copy: packet.copy,
-            flipped_bits: packet.trace.flipped_bits,
+            copy: packet.copy(),
+            flipped_bits: packet.flipped_bits(),
             ecn: packet.ecn,
-            marked: packet.marked,
+            marked: packet.is_marked(),
             rules,
         }
     }

@@ -1,155 +1,228 @@
 //! The exchange of one route for another: what is the same goes on, what is not drains, and what
 //! fails is undone.
 
-use super::{Kept, Network, own_addresses, warn_of_openness};
+use super::{Kept, Network, are_there, own_addresses, refuse_circle, touch, warn_of_openness};
 use crate::alarm::Alarm;
 use crate::associations::SharedAssociations;
-use crate::listener::ListeningSet;
+use crate::joint::{Joint, RoutePart};
+use crate::listener::{ListeningSet, Opened, beside};
 use crate::orders::{OrderError, Prepared, Reach, RouteId};
 use crate::relay::Ending;
 use crate::resolve::Upstream;
-use crate::routes::RouteEntry;
+use crate::routes::{RelayPlace, RouteEntry, Routes};
 use crate::settings::StartError;
+use crate::site::{Site, Sites};
 use crate::turn::Turn;
 use crate::udp::check_addresses;
-use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
 use jostle_engine::route::Route;
-use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A route that is to take the place of another.
+struct Successor {
+    route: Route,
+    upstream: Option<Upstream>,
+    listening: ListeningSet,
+    /// The first loop that is to have it, and how many.
+    home: usize,
+    loops: usize,
+    /// Set if the relays and the flows of the old one go on.
+    goes_on: bool,
+}
 
 impl Network {
-    /// Replaces a route; relays that are given up drain until `until`.
+    /// Replaces a route; relays that are given up drain for `drain` at most.
     pub(crate) fn replace(
-        &mut self,
+        &self,
         id: RouteId,
         prepared: Prepared,
-        until: Instant,
-        turn: &mut Turn,
+        drain: Duration,
+        sites: &mut Sites<'_>,
     ) -> Result<(), OrderError> {
         let Prepared { route, reach } = prepared;
-        self.routes.refuse_taken(&route.name, Some(id))?;
+        let mut routes = self.routes.lock();
+        routes.refuse_taken(&route.name, Some(id))?;
         check_addresses(&route).map_err(OrderError::Rules)?;
-        let old = self.routes.get(id)?;
+        let (old, loops) = (routes.get(id)?, self.loops_of(&route));
+        are_there(&old.relays, sites)?;
+        let home = if loops == 1 { old.home } else { 0 };
         let (upstream, listening) = match reach {
             None => (None, ListeningSet::default()),
             Some(Reach { wanted, upstream }) => {
                 let upstream = upstream.knowing(old.upstream.as_ref());
-                let listening = wanted.open(&route, &old.addresses(), turn.options.portable)?;
+                let portable = sites.leader().turn.options.portable;
+                let listening = wanted.open(&route, &old.addresses(), portable, loops)?;
                 let upstream = upstream.or_as_known(old.upstream.as_ref());
-                self.refuse_circle(&route, &upstream, &listening, Some(id))?;
+                refuse_circle(&routes, &route, &upstream, &listening, Some(id))?;
                 (Some(upstream), listening)
             }
         };
-        let sockets = listening.opened.len();
-        if !turn.descriptors.take(sockets) {
+        let is_new = |site: &usize| !old.sites().contains(site);
+        let besides = listening.kept.len() * (home..home + loops).filter(is_new).count();
+        let sockets = listening.opened.len() + besides;
+        if !sites.leader().turn.descriptors.take(sockets) {
             return Err(OrderError::NoDescriptors);
         }
-        self.exchange(id, route, upstream, listening, until, turn)
-            .inspect_err(|_| turn.descriptors.give(sockets))
+        let goes_on = old.sites() == (home..home + loops) && is_same_stream(&old.route, &route);
+        let new = Successor { route, upstream, listening, home, loops, goes_on };
+        self.exchange(&mut routes, id, new, sockets, drain, sites)
+            .inspect_err(|_| sites.leader().turn.descriptors.give(sockets))
     }
 
-    /// Puts a route in the place of another. What may fail comes first, and is undone if it does.
+    /// Puts a route in the place of another; `sockets` were opened for it. What may fail comes first,
+    /// and is undone if it does.
     fn exchange(
-        &mut self,
+        &self,
+        routes: &mut Routes,
         id: RouteId,
-        route: Route,
-        upstream: Option<Upstream>,
-        mut listening: ListeningSet,
-        until: Instant,
-        turn: &mut Turn,
+        mut new: Successor,
+        sockets: usize,
+        drain: Duration,
+        sites: &mut Sites<'_>,
     ) -> Result<(), OrderError> {
-        let listeners = listening.listeners(&route.name);
-        let old = self.routes.get(id)?;
-        let (memory, before) = (old.memory.clone(), old.relays.clone());
+        let Successor { home, loops, goes_on, .. } = new;
+        let listeners = new.listening.listeners(&new.route.name);
+        let old = routes.get(id)?;
+        let memory = old.memory.clone();
         // With new relays there are new ones, and the old ones end with their connections.
-        let associations = match is_same_stream(&old.route, &route) {
-            true => old.associations.clone(),
-            false => SharedAssociations::default(),
+        let (associations, joints) = match goes_on {
+            true => (old.associations.clone(), old.joints.clone()),
+            false => (SharedAssociations::default(), <[Joint; 2]>::default()),
         };
-        let kept = Kept { route: &route, memory: &memory, associations: &associations };
-        let given_up = old.listeners.len() + listening.opened.len() - listeners.len();
+        let route = new.route.clone();
+        let kept = Kept {
+            route: &route,
+            id,
+            memory: &memory,
+            associations: &associations,
+            joints: &joints,
+        };
+        let given_up = old.sockets() + sockets - listeners.len() * loops;
         let mut relays = Vec::new();
-        for transport in Transport::ALL {
-            let made = self.relay_in_place(id, transport, kept, &upstream, &mut listening, turn);
-            match made {
-                Ok(index) => relays.extend(index.map(|index| (transport, index))),
-                Err(cause) => {
-                    self.undo(id, &relays, turn)?;
-                    return Err(StartError::from(cause).into());
+        for nth in 0..loops {
+            for transport in Transport::ALL {
+                match self.relay_in_place(old, &mut new, nth, transport, kept, sites) {
+                    Ok(place) => relays.extend(place),
+                    Err(error) => {
+                        undo(old, &relays, sites)?;
+                        return Err(error);
+                    }
                 }
             }
         }
         // From here on nothing fails.
-        turn.descriptors.give(given_up);
-        own_addresses(&self.routes.get(id)?.listeners).for_each(|address| turn.own.remove(address));
-        own_addresses(&listeners).for_each(|address| turn.own.add(address));
-        for (transport, index) in before {
-            if !relays.contains(&(transport, index)) {
-                self.fleet.leave(index, until, turn);
+        let Turn { descriptors, own, .. } = &mut sites.leader().turn;
+        descriptors.give(given_up);
+        own_addresses(&old.listeners).for_each(|address| own.remove(address));
+        own_addresses(&listeners).for_each(|address| own.add(address));
+        for place in &old.relays {
+            if !relays.contains(place) {
+                let Site { fleet, turn, .. } = sites.at(place.site)?;
+                fleet.leave(place.index, turn.now + drain, turn);
                 continue;
             }
-            let of_it = listeners.iter().filter(|listener| listener.protocol == transport);
+            let of_it = listeners.iter().filter(|one| one.protocol == place.transport);
             let addresses: Vec<_> = of_it.map(|listener| listener.address).collect();
-            let relay = self.fleet.touch(index);
-            relay.listen_only(&addresses, turn);
-            if let Some(upstream) = &upstream {
-                relay.set_upstream(upstream.clone());
-            }
-            relay.follow(&route, self.rules_on, turn);
+            touch(place, sites, |relay, rules_on, turn| {
+                relay.listen_only(&addresses, turn);
+                if let Some(upstream) = &new.upstream {
+                    relay.set_upstream(upstream.clone());
+                }
+                relay.follow(&route, rules_on, turn);
+            })?;
         }
         warn_of_openness(&route, &listeners);
-        let circles = Alarm::default();
-        *self.routes.get_mut(id)? =
-            RouteEntry { id, route, upstream, listeners, relays, associations, memory, circles };
+        let (circles, upstream) = (Alarm::default(), new.upstream);
+        *routes.get_mut(id)? = RouteEntry {
+            id,
+            route,
+            upstream,
+            listeners,
+            home,
+            loops,
+            relays,
+            joints,
+            associations,
+            memory,
+            circles,
+        };
         Ok(())
     }
 
-    /// Returns the relay of a transport for a route that replaces another: the same one, which
-    /// listens on more sockets from now on, or a new one; none if it does not listen.
+    /// Returns the relay of a transport that is the `nth` part of a route which replaces another: the
+    /// same one, which listens on more sockets from now on, or a new one; none if it does not listen.
     fn relay_in_place(
-        &mut self,
-        id: RouteId,
+        &self,
+        old: &RouteEntry,
+        new: &mut Successor,
+        nth: usize,
         transport: Transport,
         keep: Kept<'_>,
-        upstream: &Option<Upstream>,
-        listening: &mut ListeningSet,
-        turn: &mut Turn,
-    ) -> io::Result<Option<usize>> {
-        let (kept, mut opened) = (listening.kept(transport), listening.take(transport));
-        let Some(upstream) = upstream.clone().filter(|_| kept.len() + opened.len() > 0) else {
-            return Ok(None);
-        };
-        let old = self.routes.get(id).expect("the caller has found it");
-        let present = old.relay(transport);
-        if let Some(index) = present.filter(|_| is_same_stream(&old.route, keep.route)) {
-            self.fleet.touch(index).listen(opened, turn)?;
-            return Ok(Some(index));
+        sites: &mut Sites<'_>,
+    ) -> Result<Option<RelayPlace>, OrderError> {
+        let part = RoutePart { nth, of: new.loops };
+        let kept = new.listening.kept(transport);
+        let mut opened = new.listening.take(transport, nth);
+        let upstream = new.upstream.clone().filter(|_| kept.len() + opened.len() > 0);
+        let (Some(upstream), site) = (upstream, new.home + nth) else { return Ok(None) };
+        let present = old.relay(site, transport);
+        if let Some(index) = present.filter(|_| new.goes_on) {
+            let Site { fleet, turn, .. } = sites.at(site)?;
+            fleet.touch(index).listen(opened, turn).map_err(StartError::from)?;
+            return Ok(Some(RelayPlace { site, transport, index }));
         }
-        // The sockets that stay are shared until the old relay has drained.
-        if let Some(index) = present {
-            opened.extend(self.fleet.touch(index).share(&kept)?);
-        }
-        self.make(transport, keep, upstream, opened, turn).map(Some)
+        opened.extend(sockets_kept(old, new, nth, transport, &kept, sites)?);
+        let made = self.make(transport, part, keep, upstream, opened, sites.at(site)?);
+        let index = made.map_err(StartError::from)?;
+        Ok(Some(RelayPlace { site, transport, index }))
     }
+}
 
-    /// Undoes what [`relay_in_place`](Self::relay_in_place) did for `relays`.
-    fn undo(
-        &mut self,
-        id: RouteId,
-        relays: &[(Transport, usize)],
-        turn: &mut Turn,
-    ) -> Result<(), OrderError> {
-        let old = self.routes.get(id)?;
-        let addresses: Vec<_> = old.addresses().into_iter().map(|(_, address)| address).collect();
-        for relay in relays {
-            if old.relays.contains(relay) {
-                self.fleet.touch(relay.1).listen_only(&addresses, turn);
-            } else {
-                self.fleet.remove(relay.1, Ending::Reset, turn);
-            }
+/// Returns the sockets at the addresses that are kept for a new relay: those of the old one in its
+/// place are shared until that has drained, and where there was none another one is opened beside
+/// them. Those of loops that have no part any more are the first one's, or nobody would read them.
+fn sockets_kept(
+    old: &RouteEntry,
+    new: &Successor,
+    nth: usize,
+    transport: Transport,
+    kept: &[SocketAddr],
+    sites: &mut Sites<'_>,
+) -> Result<Vec<Opened>, OrderError> {
+    let of = |sites: &mut Sites<'_>, site: usize| match old.relay(site, transport) {
+        Some(index) if !kept.is_empty() => {
+            let shared = sites.at(site)?.fleet.touch(index).share(kept);
+            shared.map_err(|cause| OrderError::from(StartError::from(cause)))
         }
-        Ok(())
+        _ => Ok(Vec::new()),
+    };
+    let mut sockets = of(sites, new.home + nth)?;
+    if sockets.is_empty() {
+        let portable = sites.leader().turn.options.portable;
+        for one in of(sites, old.home)? {
+            sockets.push(beside(&one, transport, portable).map_err(StartError::from)?);
+        }
     }
+    let has_part = |site: &usize| (new.home..new.home + new.loops).contains(site);
+    for site in old.sites().filter(|site| nth == 0 && !has_part(site)) {
+        sockets.extend(of(sites, site)?);
+    }
+    Ok(sockets)
+}
+
+/// Undoes what was done for `relays` of a route that was to replace another.
+fn undo(old: &RouteEntry, relays: &[RelayPlace], sites: &mut Sites<'_>) -> Result<(), OrderError> {
+    let addresses: Vec<_> = old.addresses().into_iter().map(|(_, address)| address).collect();
+    for place in relays {
+        if old.relays.contains(place) {
+            touch(place, sites, |relay, _, turn| relay.listen_only(&addresses, turn))?;
+        } else {
+            let Site { fleet, turn, .. } = sites.at(place.site)?;
+            fleet.remove(place.index, Ending::Reset, turn);
+        }
+    }
+    Ok(())
 }
 
 /// Returns true if the draws and the carrier of the one are those of the other.

@@ -4,52 +4,53 @@ use super::Network;
 use crate::flow::{FlowId, FlowPage, FlowState};
 use crate::orders::{OrderError, RouteId};
 use crate::relay::Ending;
-use crate::turn::Turn;
-use jostle_common::time::Instant;
+use crate::site::Site;
 
 impl Network {
-    /// Returns a page of a route's flows: those with the lowest numbers above `after`, of both
-    /// transports.
+    /// Returns a page of a route's flows at a site: those with the lowest numbers above `after`, of
+    /// both transports.
     pub(crate) fn flows(
         &self,
         route: RouteId,
         after: u32,
-        now: Instant,
+        site: &Site,
     ) -> Result<FlowPage, OrderError> {
-        let relays = &self.routes.get(route)?.relays;
-        let pages = relays.iter().map(|&(_, index)| self.fleet.at(index).flows(after, now));
+        let routes = self.routes.lock();
+        let relays = routes.get(route)?.relays_at(site.number);
+        let pages = relays.map(|index| site.fleet.at(index).flows(after, site.turn.now));
         Ok(merge(pages.collect()))
     }
 
-    /// Returns one flow of a route.
+    /// Returns one flow of a route, if it is at this site.
     pub(crate) fn flow(
         &self,
         route: RouteId,
         flow: FlowId,
-        now: Instant,
+        site: &Site,
     ) -> Result<FlowState, OrderError> {
-        let relay = self.routes.get(route)?.relay(flow.transport);
-        let found = relay.and_then(|index| self.fleet.at(index).flow(flow.number, now));
+        let relay = self.routes.lock().get(route)?.relay(site.number, flow.transport);
+        let found = relay.and_then(|index| site.fleet.at(index).flow(flow.number, site.turn.now));
         found.ok_or(OrderError::NoFlow(flow))
     }
 
-    /// Ends one flow of a route.
+    /// Ends one flow of a route, if it is at this site.
     pub(crate) fn end_flow(
-        &mut self,
+        &self,
         route: RouteId,
         flow: FlowId,
         ending: Ending,
-        turn: &mut Turn,
+        site: &mut Site,
     ) -> Result<(), OrderError> {
-        let relay = self.routes.get(route)?.relay(flow.transport);
+        let relay = self.routes.lock().get(route)?.relay(site.number, flow.transport);
+        let Site { fleet, turn, .. } = site;
         let ended =
-            relay.is_some_and(|index| self.fleet.touch(index).end_flow(flow.number, ending, turn));
+            relay.is_some_and(|index| fleet.touch(index).end_flow(flow.number, ending, turn));
         if ended { Ok(()) } else { Err(OrderError::NoFlow(flow)) }
     }
 }
 
 /// Makes one page of those of several relays, up to where each of them is complete.
-fn merge(pages: Vec<FlowPage>) -> FlowPage {
+pub(crate) fn merge(pages: Vec<FlowPage>) -> FlowPage {
     let next = pages.iter().filter_map(|page| page.next).min();
     let mut flows: Vec<FlowState> = pages.into_iter().flat_map(|page| page.flows).collect();
     if let Some(next) = next {

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 const MANY: u64 = 100_000;
 
@@ -97,7 +98,7 @@ fn a_full_send_buffer_and_other_refusals_are_fates() {
     settings.events = Some(Box::new(log.clone()));
     settings.sinks = vec![Box::new(tally.clone())];
     let mut proxy = Proxy::bind(settings).unwrap();
-    proxy.turn.datagrams.outbox =
+    proxy.first.1.turn.datagrams.outbox =
         Box::new(Clogged { outbox: Outbox::new(false), calls: AtomicU64::new(0) });
     let (address, control) = (proxy.listeners()[0].address, proxy.control());
     let thread = std::thread::spawn(move || proxy.run());

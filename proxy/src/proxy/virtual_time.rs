@@ -2,9 +2,13 @@
 //! what takes minutes is tested to the nanosecond and at once.
 
 use super::*;
+use crate::reactor::Readiness;
+use crate::worker::serve;
 use jostle_engine::route::Configuration;
+use mio::Token;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
 /// Looks at the sockets without an event between them after which nothing more is to come.
 const QUIET_LOOKS: usize = 5;
@@ -36,15 +40,16 @@ impl Driven {
 
     /// Serves the sockets once, at the time that it is. Returns true if any of them had something.
     fn look(&mut self) -> bool {
-        let now = self.proxy.turn.now;
-        let soon = self.proxy.turn.reactor.now() + Duration::from_millis(1);
-        self.proxy.turn.reactor.wait(Some(soon)).unwrap();
-        self.proxy.turn.now = now;
-        self.proxy.obey();
-        self.proxy.serve(&mut self.reports);
-        self.proxy.network.work(&mut self.proxy.turn);
+        let (worker, site) = &mut self.proxy.first;
+        let now = site.turn.now;
+        let soon = site.turn.reactor.now() + Duration::from_millis(1);
+        site.turn.reactor.wait(Some(soon)).unwrap();
+        site.turn.now = now;
+        worker.obey(site);
+        serve(site, &mut self.reports);
+        site.work();
         // The timer reports too, and says nothing of a socket.
-        let reactor = &self.proxy.turn.reactor;
+        let reactor = &site.turn.reactor;
         reactor.agains() > 0 || self.reports.iter().any(|(token, _)| reactor.owner(*token).is_some())
     }
 
@@ -64,11 +69,12 @@ impl Driven {
     fn go_to(&mut self, time: Duration) {
         self.settle();
         let end = Instant::START + time;
-        while let Some(at) = self.proxy.network.fleet.deadline().filter(|at| *at <= end) {
-            self.proxy.turn.now = self.proxy.turn.now.max(at);
+        while let Some(at) = self.proxy.first.1.fleet.deadline().filter(|at| *at <= end) {
+            let turn = &mut self.proxy.first.1.turn;
+            turn.now = turn.now.max(at);
             self.settle();
         }
-        self.proxy.turn.now = end;
+        self.proxy.first.1.turn.now = end;
         self.settle();
     }
 

@@ -158,7 +158,7 @@ impl Acceptor {
             .filter(|listener| addresses.contains(&listener.address))
             .map(|listener| {
                 let socket = SockRef::from(&listener.socket).try_clone()?;
-                Ok(Opened { address: listener.address, socket, missed: 0 })
+                Ok(Opened { address: listener.address, socket, missed: 0, nth: 0 })
             })
             .collect()
     }

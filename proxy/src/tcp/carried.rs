@@ -31,6 +31,13 @@ const PACKETS_PER_TURN: u64 = 4096;
 /// The most that is taken out of the links before sockets are read again.
 const EVENTS_PER_TURN: usize = 1024;
 
+/// The bytes that have come out of the links at which they are written before more is taken out.
+const WRITTEN_AT_ONCE: usize = 256 << 10;
+
+/// Pieces that follow each other are written with one call up to so many bytes: a copy costs a tenth
+/// of a call for each segment.
+const GATHERED_MAX: usize = 64 << 10;
+
 /// Ends waiting for room that are looked at in a turn.
 const STARVED_PER_TURN: usize = 64;
 
@@ -51,11 +58,16 @@ pub(super) struct Carriage {
     is_emptying: bool,
     /// Ends that were not read for want of room.
     starved: VecDeque<(usize, u32, Direction)>,
+    /// Bytes that have come out of the links in this pass and are not yet written.
+    leaving: Vec<Leaving>,
     /// Packets that entered or left the links in this pass and are not yet told of.
     crossed: Vec<(Direction, Crossed)>,
     /// Bytes that rules behind the links discarded in this pass.
     discards: Vec<(Direction, Packet)>,
 }
+
+/// Bytes on their way to the receiver of a direction of a connection.
+type Leaving = (u32, Direction, Bytes);
 
 /// A packet at one end of a link.
 #[derive(Debug)]
@@ -276,11 +288,20 @@ impl TcpRelay {
 
     /// Takes out of the links what is due, hands it to the sockets, and writes the fates down.
     pub(super) fn dispatch(&mut self, turn: &mut Turn) {
-        // Bytes go out as they come; fates are kept until all sends have returned, for their time.
-        let mut counted = 0;
+        // Bytes go out as they come, those of one receiver together; fates are kept until all sends
+        // have returned, for their time.
+        let (mut counted, mut leaving) = (0, 0);
         for _ in 0..EVENTS_PER_TURN {
             let carrier = self.carriage.carrier.as_mut();
             let Some(event) = carrier.and_then(|carrier| carrier.poll(turn.now)) else { break };
+            let is_ordered = !matches!(
+                event,
+                Event::Packet(..) | Event::Arrived(..) | Event::Data { .. } | Event::Room { .. }
+            );
+            if is_ordered || leaving >= WRITTEN_AT_ONCE {
+                leaving = 0;
+                self.hand_out_all(turn);
+            }
             match event {
                 Event::Packet(direction, output) => {
                     counted = self.count(direction, &output, counted);
@@ -303,7 +324,10 @@ impl TcpRelay {
                         self.tell_success(index, turn);
                     }
                 }
-                Event::Data { id, direction, bytes } => self.hand_out(id, direction, bytes, turn),
+                Event::Data { id, direction, bytes } => {
+                    leaving += bytes.len();
+                    self.carriage.leaving.push((id, direction, bytes));
+                }
                 Event::Room { id, direction } => {
                     if let Some(index) = self.connections.place(id) {
                         self.resume(index, direction, turn);
@@ -354,6 +378,7 @@ impl TcpRelay {
                 }
             }
         }
+        self.hand_out_all(turn);
         if !self.carriage.crossed.is_empty() || !self.carriage.discards.is_empty() {
             let released = turn.reactor.now();
             self.carriage.settle(released, &mut self.accounts, &mut turn.sinks);
@@ -370,33 +395,63 @@ impl TcpRelay {
         if !packet.is_mark() {
             let is_delivered = matches!(output, Output::Deliver(_));
             let counts = &mut self.connections.at(place).counts[direction.index()];
-            counts.left(packet.copy > 0, is_delivered);
+            counts.left(packet.copy() > 0, is_delivered);
         }
         place
     }
 
-    /// Hands bytes to the receiver of `direction`.
-    fn hand_out(&mut self, id: u32, direction: Direction, mut bytes: Bytes, turn: &mut Turn) {
+    /// Hands the bytes that have come out of the links to their receivers.
+    fn hand_out_all(&mut self, turn: &mut Turn) {
+        let leaving = std::mem::take(&mut self.carriage.leaving);
+        for run in leaving.chunk_by(|one, next| (one.0, one.1) == (next.0, next.1)) {
+            self.hand_out(run, turn);
+        }
+        self.carriage.leaving = leaving;
+        self.carriage.leaving.clear();
+    }
+
+    /// Hands pieces of one stream, of which there are some, to its receiver.
+    fn hand_out(&mut self, run: &[Leaving], turn: &mut Turn) {
         let Some(carrier) = &mut self.carriage.carrier else { return };
-        let index = self.connections.place(id);
+        let (id, direction, _) = run[0];
+        let total: usize = run.iter().map(|(.., bytes)| bytes.len()).sum();
+        // One that is closing was forgotten, and hears nothing more.
+        let is_open = |index: &usize| {
+            self.connections.get(*index).is_some_and(|one| one.progress != Progress::Closing)
+        };
+        let index = self.connections.place(id).filter(is_open);
         let target = index.and_then(|index| self.connections.at(index).target(direction));
         let (Some(index), Some(target)) = (index, target) else {
             // The receiver is gone, its reset is under way.
-            return carrier.consumed(turn.now, id, direction, bytes.len());
+            return carrier.consumed(turn.now, id, direction, total);
         };
-        let whole = bytes.len();
-        if direction == Direction::Down {
-            bytes.truncate(target.hear_answer(&bytes));
+        let (total_own, trimmed);
+        let run = if direction == Direction::Down && target.follows_requests() {
+            // What its server was not asked for goes no further.
+            let mut own = |(id, direction, bytes): &Leaving| {
+                (*id, *direction, bytes.slice(..target.hear_answer(bytes)))
+            };
+            trimmed = run.iter().map(&mut own).collect::<Vec<_>>();
+            total_own = trimmed.iter().map(|(.., bytes)| bytes.len()).sum();
+            &trimmed[..]
+        } else {
+            total_own = total;
+            run
+        };
+        let more = total - total_own;
+        let written = write(run, target, &mut turn.scratch);
+        let mut before = written;
+        for (.., bytes) in run {
+            let kept = bytes.len() - before.min(bytes.len());
+            before -= bytes.len() - kept;
+            if kept > 0 {
+                target.keep(bytes.slice(bytes.len() - kept..), &self.memory);
+            }
         }
-        let more = whole - bytes.len();
-        let written = target.write_now(&bytes);
-        self.connections.at(index).last = turn.now;
-        let Some(target) = self.connections.at(index).target(direction) else { return };
         let broken = target.is_broken();
-        let kept = bytes.split_off(written);
+        self.connections.at(index).last = turn.now;
         // A broken end keeps nothing: what it does not take is as good as taken.
-        let consumed = more + if broken { written + kept.len() } else { written };
-        target.keep(kept, &self.memory);
+        let consumed = if broken { total } else { written + more };
         self.accounts[direction.index()].written(written);
         if consumed > 0 {
             carrier.consumed(turn.now, id, direction, consumed);
@@ -437,4 +492,36 @@ impl TcpRelay {
             }
         }
     }
+}
+
+/// Writes what `target` takes at once of pieces of one stream, small ones together, and returns how
+/// much.
+fn write(run: &[Leaving], target: &mut End, scratch: &mut [u8]) -> usize {
+    let (mut written, mut rest) = (0, run);
+    while let Some((.., first)) = rest.first() {
+        let mut gathered = 0;
+        let fits = |(.., bytes): &&Leaving| {
+            gathered += bytes.len();
+            gathered <= GATHERED_MAX
+        };
+        let count = rest.iter().take_while(fits).count().max(1);
+        let (pieces, others) = rest.split_at(count);
+        let bytes = if count == 1 {
+            &first[..]
+        } else {
+            let mut end = 0;
+            for (.., bytes) in pieces {
+                scratch[end..end + bytes.len()].copy_from_slice(bytes);
+                end += bytes.len();
+            }
+            &scratch[..end]
+        };
+        let taken = target.write_now(bytes);
+        written += taken;
+        if taken < bytes.len() {
+            break;
+        }
+        rest = others;
+    }
+    written
 }

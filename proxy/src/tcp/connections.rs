@@ -1,18 +1,30 @@
 //! The connections of a relay: found by place, and by the number that the links know them by.
 
 use super::connection::RelayedConnection;
+use crate::joint::Joint;
 use crate::table::{Table, lowest};
 use slab::Slab;
 
 /// All connections of a relay.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Connections {
     slab: Slab<RelayedConnection>,
     by_id: Table<u32>,
-    last_id: u32,
+    /// What gives them their numbers, and says when the time of the rules began.
+    joint: Joint,
 }
 
 impl Connections {
+    /// No connections, which have this in common with those of other loops.
+    pub(super) fn new(joint: Joint) -> Self {
+        Self { slab: Slab::new(), by_id: Table::default(), joint }
+    }
+
+    /// Returns what they have in common with those of other loops.
+    pub(super) const fn joint(&self) -> &Joint {
+        &self.joint
+    }
+
     /// Returns how many there are.
     pub(super) fn len(&self) -> usize {
         self.slab.len()
@@ -25,10 +37,10 @@ impl Connections {
 
     /// Adds a connection, made with its number, and returns that.
     pub(super) fn add(&mut self, make: impl FnOnce(u32) -> RelayedConnection) -> u32 {
-        self.last_id = self.last_id.wrapping_add(1).max(1);
-        let index = self.slab.insert(make(self.last_id));
-        self.by_id.insert(self.last_id, index);
-        self.last_id
+        let id = self.joint.next_number();
+        let index = self.slab.insert(make(id));
+        self.by_id.insert(id, index);
+        id
     }
 
     /// Adds a client that is to get its number [later](Self::number).
@@ -39,10 +51,10 @@ impl Connections {
     /// Gives a client the next number, in place of the one that it may have had, and returns that.
     pub(super) fn number(&mut self, index: usize) -> u32 {
         self.by_id.remove(&self.slab[index].id);
-        self.last_id = self.last_id.wrapping_add(1).max(1);
-        self.slab[index].id = self.last_id;
-        self.by_id.insert(self.last_id, index);
-        self.last_id
+        let id = self.joint.next_number();
+        self.slab[index].id = id;
+        self.by_id.insert(id, index);
+        id
     }
 
     /// Returns the connection at a place, unless it was closed.

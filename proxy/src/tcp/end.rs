@@ -188,6 +188,11 @@ impl End {
         self.put_ahead(ahead);
     }
 
+    /// Returns true if the requests of its client are followed.
+    pub(crate) const fn follows_requests(&self) -> bool {
+        self.requests.is_some()
+    }
+
     /// Follows no requests any more: what is read from now on belongs together.
     pub(crate) fn forget_requests(&mut self) {
         self.requests = None;

@@ -122,7 +122,8 @@ impl TcpRelay {
         opened: Vec<Opened>,
         turn: &mut Turn,
     ) -> io::Result<Self> {
-        let RelayPlan { id, route, seed, upstream, associations, memory, rules_on } = plan;
+        let RelayPlan { id, route, seed, upstream, associations, memory, .. } = plan;
+        let RelayPlan { rules_on, joint, .. } = plan;
         let mut acceptor = Acceptor::default();
         acceptor.add(opened, id.index, &mut turn.reactor)?;
         let account = |direction| Account::new(&route.name, Transport::Tcp, direction);
@@ -135,7 +136,7 @@ impl TcpRelay {
             upstream,
             carriage: Carriage::default(),
             accounts: Direction::BOTH.map(account),
-            connections: Connections::default(),
+            connections: Connections::new(joint.clone()),
             connecting: VecDeque::new(),
             nameless: VecDeque::new(),
             closing: VecDeque::new(),

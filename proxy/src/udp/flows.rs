@@ -6,6 +6,7 @@
 
 use crate::descriptors::{Sources, is_same_source};
 use crate::flow::FlowCounts;
+use crate::joint::{Joint, RoutePart};
 use crate::table::{Table, lowest};
 use jostle_common::time::Instant;
 use jostle_forward::Target;
@@ -79,13 +80,16 @@ impl Flow {
 }
 
 /// All flows of a relay.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Flows {
     slab: Slab<Flow>,
     by_client: Table<FlowClient>,
     by_ordinal: Table<u32>,
     sources: Sources,
-    last_ordinal: u32,
+    /// What gives them their ordinals, and says when the time of the rules began.
+    joint: Joint,
+    /// The most that there may be.
+    most: usize,
     /// The ends of the list by silence.
     oldest: Option<usize>,
     newest: Option<usize>,
@@ -94,7 +98,34 @@ pub(crate) struct Flows {
 /// The number of flows looked at for one that may be closed when there are too many.
 const SEARCH_MAX: usize = 64;
 
+/// The most flows of a route: half the ports that its sockets can have.
+const FLOWS_MAX: usize = 16_384;
+
 impl Flows {
+    /// No flows of a relay that is such a part of its route.
+    pub(crate) fn new(joint: Joint, part: RoutePart) -> Self {
+        Self {
+            slab: Slab::new(),
+            by_client: Table::default(),
+            by_ordinal: Table::default(),
+            sources: Sources::default(),
+            joint,
+            most: FLOWS_MAX / part.of,
+            oldest: None,
+            newest: None,
+        }
+    }
+
+    /// Returns what they have in common with those of other loops.
+    pub(crate) const fn joint(&self) -> &Joint {
+        &self.joint
+    }
+
+    /// Returns true if there are as many as there may be.
+    pub(crate) fn are_full(&self) -> bool {
+        self.len() >= self.most
+    }
+
     /// Returns how many there are.
     pub(crate) fn len(&self) -> usize {
         self.slab.len()
@@ -158,10 +189,10 @@ impl Flows {
         let is_proved = client.target.is_some();
         let header = client.target.as_ref().map_or_else(Vec::new, |_| datagram::header(upstream));
         let address = client.address.ip();
-        self.last_ordinal = self.last_ordinal.wrapping_add(1).max(1);
+        let ordinal = self.joint.next_number();
         self.by_client.insert(client.clone(), self.slab.vacant_key());
         let index = self.slab.insert(Flow {
-            ordinal: self.last_ordinal,
+            ordinal,
             client,
             upstream,
             socket,
@@ -181,7 +212,7 @@ impl Flows {
             newer: None,
         });
         self.sources.add(address, 1);
-        self.by_ordinal.insert(self.last_ordinal, index);
+        self.by_ordinal.insert(ordinal, index);
         self.append(index);
         index
     }
@@ -210,9 +241,9 @@ impl Flows {
         self.oldest.map(|index| (index, self.slab[index].last))
     }
 
-    /// Returns true if an address is to leave the rest of `limit` flows to others.
-    pub(crate) fn has_too_much(&self, source: IpAddr, limit: usize) -> bool {
-        self.sources.has_too_much(source, self.len(), limit)
+    /// Returns true if an address is to leave the rest of the flows to others.
+    pub(crate) fn has_too_much(&self, source: IpAddr) -> bool {
+        self.sources.has_too_much(source, self.len(), self.most)
     }
 
     /// Returns when a flow was last alive.
@@ -259,7 +290,7 @@ mod tests {
     use super::*;
 
     fn flows(count: u16) -> Flows {
-        let mut flows = Flows::default();
+        let mut flows = Flows::new(Joint::default(), RoutePart::WHOLE);
         for port in 1..=count {
             let client = FlowClient {
                 address: ([127, 0, 0, 1], port).into(),

@@ -32,9 +32,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most flows of a relay: half the ports that its sockets can have.
-const FLOWS_MAX: usize = 16_384;
-
 /// The most hops that are left to begin with: a circle is gone after so many datagrams.
 const HOPS_MAX: u8 = 64;
 
@@ -276,6 +273,17 @@ impl UdpRelay {
         }
     }
 
+    /// Lets the time of the rules begin with a packet that comes at `first`, unless it has, here or
+    /// on another loop.
+    fn begin_time(&mut self, first: Instant) {
+        if self.lanes.iter().all(|lane| lane.link.epoch().is_some()) {
+            return;
+        }
+        let began = self.flows.joint().begin(first);
+        self.lanes.iter_mut().for_each(|lane| lane.link.begin(began));
+        self.rebinding.begin(began);
+    }
+
     /// Lets what was read enter the link: one datagram, or a run of them.
     pub(super) fn enter(
         &mut self,
@@ -299,12 +307,11 @@ impl UdpRelay {
         sinks: &mut Sinks,
     ) {
         self.flows.touch(index, at.now);
-        let flow = self.flows.get_mut(index).expect("the caller just found it");
         let stamp = at.arrival(received.stamp);
         // The first packet starts the clock of both directions.
         let first = self.lanes[direction.index()].arrival(stamp);
-        self.lanes.iter_mut().for_each(|lane| lane.link.begin(first));
-        self.rebinding.begin(first);
+        self.begin_time(first);
+        let flow = self.flows.get_mut(index).expect("the caller just found it");
         if direction == Direction::Up && flow.counts[direction.index()].packets == 0 {
             let facts = Arc::new(facts(flow, first, &self.route.destination));
             for lane in &mut self.lanes {
@@ -376,10 +383,10 @@ impl UdpRelay {
         }
         // One address must not take all places: when it has many, a flow of its own makes room.
         let source = client.address.ip();
-        let has_share = self.flows.has_too_much(source, FLOWS_MAX)
+        let has_share = self.flows.has_too_much(source)
             || !descriptors.may_have_another(Transport::Udp, source);
         let is_free =
-            !has_share && self.flows.len() < FLOWS_MAX && descriptors.take_for(Transport::Udp, now);
+            !has_share && !self.flows.are_full() && descriptors.take_for(Transport::Udp, now);
         if !is_free {
             let Some(index) = self.flows.evictable(has_share.then_some(source)) else {
                 if !has_share {

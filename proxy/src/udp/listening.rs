@@ -46,7 +46,7 @@ impl UdpListeners {
         reactor: &mut Reactor,
     ) -> io::Result<()> {
         let mut added = Vec::new();
-        for Opened { address, socket, missed } in opened {
+        for Opened { address, socket, missed, .. } in opened {
             let mut socket = UdpSocket::from_std(socket.into());
             let index = self.0.vacant_key();
             let owner = Owner { relay, socket: UdpPart::Listener(index).key() };
@@ -76,7 +76,7 @@ impl UdpListeners {
             if !listener.retired && addresses.contains(&listener.address) {
                 let socket = SockRef::from(&listener.socket).try_clone()?;
                 let (address, missed) = (listener.address, listener.missed);
-                shared.push(Opened { address, socket, missed });
+                shared.push(Opened { address, socket, missed, nth: 0 });
                 listener.shared = true;
             }
         }

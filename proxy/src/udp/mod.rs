@@ -125,7 +125,8 @@ impl UdpRelay {
         opened: Vec<Opened>,
         turn: &mut Turn,
     ) -> io::Result<Self> {
-        let RelayPlan { id, route, seed, upstream, associations, memory, rules_on } = plan;
+        let RelayPlan { id, route, seed, upstream, associations, memory, .. } = plan;
+        let RelayPlan { rules_on, joint, part, .. } = plan;
         check_addresses(route).map_err(io::Error::other)?;
         let mut listeners = UdpListeners::default();
         listeners.add(opened, id.index, &mut turn.reactor)?;
@@ -156,7 +157,7 @@ impl UdpRelay {
             upstream,
             asked,
             lanes,
-            flows: Flows::default(),
+            flows: Flows::new(joint.clone(), part),
             rebinding,
             old: OldSockets::default(),
             proofs: Proofs::new(turn.options.amplification),

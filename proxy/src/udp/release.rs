@@ -57,7 +57,7 @@ impl UdpRelay {
         for (output, &fate) in outputs.iter().zip(&self.fates) {
             let packet = output.packet();
             if fate == Fate::Delivered {
-                account.written(packet.body.size() as usize);
+                account.written(packet.size() as usize);
             }
             account.settle(link, packet, fate, released, &mut turn.sinks);
         }
@@ -86,7 +86,7 @@ impl UdpRelay {
                 self.flows.touch(index, now);
             }
             let flow = self.flows.get_mut(index).expect("the table of ordinals is exact");
-            if packet.copy == 0 {
+            if packet.copy() == 0 {
                 flow.inside -= 1;
             }
             if fate != Fate::Delivered {
@@ -96,7 +96,7 @@ impl UdpRelay {
             }
             if direction == Direction::Down && !flow.is_proved {
                 let receiver = flow.client.address;
-                if !self.proofs.may_send(receiver.ip(), packet.body.size().into(), now) {
+                if !self.proofs.may_send(receiver.ip(), packet.size().into(), now) {
                     flow.counts[direction.index()].discarded += 1;
                     self.fates.push(Fate::Discarded(Loss::Amplified));
                     self.alarms.tell_of_amplification(&self.route.name, receiver, now);

@@ -121,7 +121,7 @@ fn frame(header: &[u8], outputs: &[Output], batch: &[usize], framed: &mut Vec<u8
 
 /// Returns the bytes of a datagram.
 fn payload(output: &Output) -> &[u8] {
-    match &output.packet().body {
+    match output.packet().body() {
         Body::Data(bytes) => bytes,
         Body::Segment(_) | Body::Cross(_) | Body::End | Body::Reset => &[],
     }

@@ -59,6 +59,34 @@ pub fn prepare_datagram_socket(socket: &Socket, options: DatagramOptions) -> io:
     Ok(())
 }
 
+/// What the reader of a load wants to know of datagrams: each costs the kernel something, whoever
+/// relays them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadOptions {
+    /// Take in those that came as a run as one message.
+    pub runs: bool,
+    /// Tell when the kernel took each in.
+    pub stamps: bool,
+}
+
+/// Sets what a UDP socket needs that sends or takes in a load: as large buffers as a relay's, and
+/// what the options say. What the system refuses is done without.
+///
+/// # Errors
+/// When the socket cannot be made to return at once.
+pub fn prepare_load_socket(socket: &Socket, options: LoadOptions) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    #[cfg(target_os = "linux")]
+    linux::prepare_load_socket(socket, options, DATAGRAM_BUFFER_BYTES);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = options;
+        let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER_BYTES);
+        let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER_BYTES);
+    }
+    Ok(())
+}
+
 /// Sets how many hops may be taken by what a socket of the family of `ipv6` sends.
 pub fn set_hops(socket: &Socket, ipv6: bool, hops: u8) -> io::Result<()> {
     let hops = u32::from(hops);

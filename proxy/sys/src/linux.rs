@@ -4,8 +4,8 @@
     reason = "recvmmsg, sendmmsg and their control messages have no safe wrapper"
 )]
 
-use super::DatagramOptions;
 use super::datagram::{MESSAGES, Message, Note, SLOTS};
+use super::{DatagramOptions, LoadOptions};
 use jostle_common::ecn::Ecn;
 use mio::net::UdpSocket;
 use socket2::{SockAddr, Socket};
@@ -109,14 +109,7 @@ pub(super) fn prepare_datagram_socket(
     options: DatagramOptions,
     buffer_bytes: usize,
 ) {
-    let bytes = i32::try_from(buffer_bytes).unwrap_or(i32::MAX);
-    // The forced sizes need CAP_NET_ADMIN; without it the system's maximum caps the request.
-    if set_int(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes).is_err() {
-        let _ = socket.set_recv_buffer_size(buffer_bytes);
-    }
-    if set_int(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes).is_err() {
-        let _ = socket.set_send_buffer_size(buffer_bytes);
-    }
+    ask_for_buffers(socket, buffer_bytes);
     let mut wanted = vec![
         (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS),
         (libc::SOL_SOCKET, libc::SO_RXQ_OVFL),
@@ -139,6 +132,29 @@ pub(super) fn prepare_datagram_socket(
         if let Err(error) = set_int(socket, level, name, 1) {
             log::debug!("socket option {level}/{name}: {error}");
         }
+    }
+}
+
+/// Sets what a socket for a load needs; what Linux refuses is done without.
+pub(super) fn prepare_load_socket(socket: &Socket, options: LoadOptions, buffer_bytes: usize) {
+    ask_for_buffers(socket, buffer_bytes);
+    let runs = (options.runs, libc::SOL_UDP, libc::UDP_GRO);
+    let stamps = (options.stamps, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS);
+    for (wanted, level, name) in [runs, stamps] {
+        if wanted && let Err(error) = set_int(socket, level, name, 1) {
+            log::debug!("socket option {level}/{name}: {error}");
+        }
+    }
+}
+
+fn ask_for_buffers(socket: &Socket, buffer_bytes: usize) {
+    let bytes = i32::try_from(buffer_bytes).unwrap_or(i32::MAX);
+    // The forced sizes need CAP_NET_ADMIN; without it the system's maximum caps the request.
+    if set_int(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes).is_err() {
+        let _ = socket.set_recv_buffer_size(buffer_bytes);
+    }
+    if set_int(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes).is_err() {
+        let _ = socket.set_send_buffer_size(buffer_bytes);
     }
 }
 

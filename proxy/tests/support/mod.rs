@@ -30,13 +30,20 @@ pub(crate) struct Running {
     thread: Option<JoinHandle<Summary>>,
 }
 
+/// How many event loops a proxy has unless a test says so: what the tests promise holds for any
+/// number, so all of them can be run with more than one.
+fn workers() -> usize {
+    let wanted = std::env::var("JOSTLE_TEST_WORKERS");
+    wanted.map_or(1, |count| count.parse().expect("JOSTLE_TEST_WORKERS is a number"))
+}
+
 /// Settings for routes given as a configuration's `proxies`, with seed 7.
 pub(crate) fn settings(routes: &str) -> Settings {
     let text = format!(r#"{{ "seed": 7, "proxies": [ {routes} ] }}"#);
     let read_profile = |name: &str| Err(format!("{name}: tests read no files"));
     let configuration =
         Configuration::from_json(&text, &read_profile).expect("the test's routes are right");
-    Settings::new(configuration.routes, 7)
+    Settings { workers: workers(), ..Settings::new(configuration.routes, 7) }
 }
 
 /// One route, written as in a configuration.
@@ -104,7 +111,7 @@ impl Tally {
 impl Sink for Tally {
     fn record(&mut self, settled: &Settled<'_>) {
         if settled.transport == Transport::Udp {
-            let (there, size) = (settled.payload().len(), settled.packet.size as usize);
+            let (there, size) = (settled.payload().len(), settled.packet.size() as usize);
             assert_eq!(there, size, "the bytes are there");
         }
         let fate = match settled.fate {

@@ -83,7 +83,7 @@ fn foretold(name: &str, more: &str, packets: usize) -> (usize, usize) {
     let (mut dropped, mut damaged) = (0, 0);
     for number in 1..=packets {
         let at = jostle_common::time::Instant::from_millis(number as u64 * 5);
-        link.handle(Packet::new(1, at, Body::Data(datagram(number).into())));
+        link.handle(Packet::new(1, at, Body::data(datagram(number))));
         while let Some(at) = link.deadline() {
             match link.poll(at) {
                 Some(Output::Discard(..)) => dropped += 1,

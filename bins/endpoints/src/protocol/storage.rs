@@ -3,10 +3,11 @@
 
 use super::finishing::{Finishing, RestOfDigest, StoredFile};
 use bytes::Bytes;
-use jostle_common::digest::Digest;
+use jostle_common::digest::{Digest, Hasher};
 use jostle_common::time::Instant;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 /// A file that is sent.
 pub trait Source {
@@ -54,6 +55,12 @@ pub trait Sink {
     /// # Errors
     /// When they cannot be written, as on a full disk.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Returns the hasher for what is appended: where it is known what should come, one that
+    /// expects it.
+    fn hasher(&self) -> Hasher {
+        Hasher::new()
+    }
 }
 
 /// A folder in which received files are made. Until a file is finished it is kept apart from the
@@ -71,6 +78,11 @@ pub trait Folder {
     /// Returns the bytes that it still takes, over all files.
     fn room(&self) -> u64 {
         u64::MAX
+    }
+
+    /// Returns the hasher for a file: where it is known what should come, one that expects it.
+    fn hasher(&self) -> Hasher {
+        Hasher::new()
     }
 }
 
@@ -147,6 +159,11 @@ impl Memory {
     /// Returns the digest of them.
     pub const fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Returns a hasher that expects these bytes.
+    pub fn hasher(&self) -> Hasher {
+        Hasher::expecting(Arc::new(self.bytes.clone()), self.digest)
     }
 }
 
@@ -226,7 +243,7 @@ impl Sink for Nowhere {
 /// A folder in memory: finished files by name, unfinished ones vanish.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryFolder {
-    finished: std::sync::Arc<std::sync::Mutex<Vec<Vec<u8>>>>,
+    finished: Arc<std::sync::Mutex<Vec<Vec<u8>>>>,
 }
 
 impl MemoryFolder {

@@ -1,6 +1,6 @@
 //! The course of one packet of a stream, rule by rule.
 
-use super::{Arrival, packet};
+use super::{Arrival, packet, zeros};
 use jostle_common::time::Instant;
 use jostle_engine::link::{Drawn, Link, LinkKey, Visit};
 use jostle_engine::stage::{Output, Reason, Stage};
@@ -69,6 +69,7 @@ pub fn explain(
     let mut arrival_watched = None;
     let mut left = Vec::new();
     let mut arrivals = arrivals.enumerate();
+    let zeros = zeros();
     // What comes later may push it out: reordering waits for packets behind, a queue at its bound
     // discards its head.
     loop {
@@ -86,7 +87,7 @@ pub fn explain(
         if index == number {
             arrival_watched = Some(arrival);
         }
-        link.handle(packet(arrival));
+        link.handle(packet(arrival, &zeros));
     }
     let Arrival { at, size, flow, .. } = arrival_watched?;
     let steps = link.visits().iter().map(|visit| step(link.key(), visit)).collect();
@@ -99,8 +100,8 @@ fn leave(output: &Output) -> Left {
         Output::Deliver(_) => None,
         Output::Discard(_, reason) => Some(*reason),
     };
-    let (flipped_bits, marked) = (packet.trace.flipped_bits, packet.marked);
-    Left { copy: packet.copy, at: packet.at, discarded, flipped_bits, marked }
+    let (flipped_bits, marked) = (packet.flipped_bits(), packet.is_marked());
+    Left { copy: packet.copy(), at: packet.at, discarded, flipped_bits, marked }
 }
 
 fn step(key: &LinkKey, visit: &Visit) -> Step {

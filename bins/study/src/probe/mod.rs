@@ -44,10 +44,10 @@ pub use runs::Runs;
 pub use series::{Bin, Series};
 pub use tally::{Sample, Tally};
 
-use bytes::Bytes;
 use jostle_common::time::Instant;
 use jostle_engine::link::Link;
 use jostle_engine::packet::{Body, Packet};
+use jostle_engine::payload::Payload;
 use jostle_engine::stage::{Output, Stage};
 
 /// The largest payload: what a UDP datagram may carry and a little more.
@@ -55,6 +55,11 @@ pub const SIZE_MAX: u32 = 65_535;
 
 /// The payload of every packet. Rules look at sizes; what they write goes into a copy.
 static ZEROS: [u8; SIZE_MAX as usize] = [0; SIZE_MAX as usize];
+
+/// Returns the payload of which each packet takes a part.
+fn zeros() -> Payload {
+    Payload::from_static(&ZEROS)
+}
 
 /// Feeds `arrivals`, which ascend in time, to a link, until all that came has left it. `observe`
 /// sees everything that leaves.
@@ -70,11 +75,12 @@ pub fn run(
             observe(link, &output);
         }
     };
+    let zeros = zeros();
     for arrival in arrivals {
         // What is due leaves first, so that the link holds what a real one would hold by then.
         drain(link, tally, arrival.at);
-        let packet = packet(arrival);
-        let size = packet.size;
+        let packet = packet(arrival, &zeros);
+        let size = packet.size();
         link.handle(packet);
         tally.enter(arrival.at, size, link.held());
     }
@@ -83,8 +89,8 @@ pub fn run(
     tally.finish();
 }
 
-fn packet(arrival: Arrival) -> Packet {
+fn packet(arrival: Arrival, zeros: &Payload) -> Packet {
     let size = arrival.size.min(SIZE_MAX) as usize;
-    let body = Body::Data(Bytes::from_static(&ZEROS[..size]));
-    Packet { ecn: arrival.ecn, ..Packet::new(arrival.flow, arrival.at, body) }
+    let body = Body::Data(zeros.slice(0..size));
+    Packet::new(arrival.flow, arrival.at, body).with_ecn(arrival.ecn)
 }

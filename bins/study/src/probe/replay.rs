@@ -1,9 +1,9 @@
 //! A run that has happened, fed to the tally as if it happened now.
 
 use super::Tally;
-use bytes::Bytes;
 use jostle_common::time::Instant;
 use jostle_engine::packet::{Body, Packet};
+use jostle_engine::payload::Payload;
 use jostle_engine::stage::{Output, Reason};
 
 /// The fate of one packet, or of a copy of it.
@@ -41,6 +41,9 @@ pub fn replay(mut seen: Vec<Seen>, tally: &mut Tally) {
     let mut leaving: Vec<(usize, Seen)> =
         seen.iter().filter_map(|one| Some((rank(one.number)?, *one))).collect();
     leaving.sort_by_key(|(_, one)| one.left);
+    // A part of it is each packet's payload: only the size counts.
+    let largest = leaving.iter().map(|(_, one)| one.size as usize).max().unwrap_or(0);
+    let zeros = Payload::from(vec![0; largest.min(Payload::LENGTH_MAX)]);
     let (mut came, mut held, mut clock) = (0, 0usize, Instant::START);
     for (place, one) in leaving {
         // All that had come by then is inside, and the packet itself in any case.
@@ -53,16 +56,17 @@ pub fn replay(mut seen: Vec<Seen>, tally: &mut Tally) {
         if one.copy == 0 {
             held -= 1;
         }
-        tally.leave(&output(place, &one), held);
+        tally.leave(&output(place, &one, &zeros), held);
     }
     tally.finish();
 }
 
-fn output(place: usize, one: &Seen) -> Output {
-    let mut packet = Packet::new(one.flow, one.left, Body::Data(Bytes::new()));
-    (packet.number, packet.copy, packet.size) = (place as u64 + 1, one.copy, one.size);
-    packet.entered = one.entered;
-    packet.trace.flipped_bits = one.flipped_bits;
+fn output(place: usize, one: &Seen, zeros: &Payload) -> Output {
+    let size = zeros.len().min(one.size as usize);
+    let mut packet = Packet::new(one.flow, one.left, Body::Data(zeros.slice(0..size)));
+    (packet.number, packet.entered) = (place as u64 + 1, one.entered);
+    packet.set_copy(one.copy);
+    packet.set_flipped_bits(one.flipped_bits);
     // Why it was discarded is counted elsewhere.
     if one.is_delivered { Output::Deliver(packet) } else { Output::Discard(packet, Reason::Drop) }
 }

@@ -97,7 +97,7 @@ impl Tally {
             Output::Deliver(packet) => self.deliver(packet),
             Output::Discard(packet, _) => {
                 // A discarded copy is no loss: the packet itself may arrive.
-                if packet.copy == 0 {
+                if packet.copy() == 0 {
                     self.runs.lose(packet.number);
                     self.sample(packet, None);
                 }
@@ -109,8 +109,8 @@ impl Tally {
 
     fn deliver(&mut self, packet: &Packet) {
         let delay = nanos(packet.at.since(packet.entered));
-        self.delivered_bytes += u64::from(packet.size);
-        self.flipped_bits += u64::from(packet.trace.flipped_bits);
+        self.delivered_bytes += u64::from(packet.size());
+        self.flipped_bits += u64::from(packet.flipped_bits());
         self.delays.saturating_record(delay);
         self.moments.add(delay as f64 / 1e9);
         // Only the first arrival of a packet has a place in the order.
@@ -122,11 +122,11 @@ impl Tally {
         for series in [&mut self.course, &mut self.seconds] {
             let bin = series.at(packet.at);
             bin.delivered += 1;
-            bin.delivered_bytes += u64::from(packet.size);
+            bin.delivered_bytes += u64::from(packet.size());
             bin.delay_sum += delay;
             bin.delay_max = bin.delay_max.max(delay);
         }
-        if packet.copy == 0 {
+        if packet.copy() == 0 {
             self.sample(packet, Some(delay as f64 / 1e9));
         }
     }

@@ -145,13 +145,13 @@ impl<'a> Simulation<'a> {
             any = true;
             observe(direction, &output);
             let Output::Deliver(packet) = output else { continue };
-            let Body::Data(datagram) = packet.body else { continue };
+            let Body::Data(datagram) = packet.body() else { continue };
             match direction {
                 Direction::Up => {
-                    self.server.handle_marked(packet.at, CLIENT, packet.ecn, &datagram);
+                    self.server.handle_marked(packet.at, CLIENT, packet.ecn, datagram);
                 }
                 Direction::Down => {
-                    self.client.handle_marked(packet.at, SERVER, packet.ecn, &datagram);
+                    self.client.handle_marked(packet.at, SERVER, packet.ecn, datagram);
                 }
             }
         }
@@ -171,8 +171,8 @@ impl<'a> Simulation<'a> {
             self.links.iter_mut().for_each(|link| link.tell(now, FLOW, &facts));
         }
         self.links.iter_mut().for_each(|link| link.begin(now));
-        let packet = Packet::new(FLOW, now, Body::Data(transmit.payload));
-        self.links[direction.index()].handle(Packet { ecn: transmit.ecn, ..packet });
+        let packet = Packet::new(FLOW, now, Body::data(transmit.payload));
+        self.links[direction.index()].handle(packet.with_ecn(transmit.ecn));
         true
     }
 }

@@ -251,7 +251,7 @@ mod tests {
                 Limits::default(),
                 |direction, output| {
                     if let Output::Deliver(packet) = output
-                        && let Body::Data(bytes) = &packet.body
+                        && let Body::Data(bytes) = packet.body()
                     {
                         ways[direction.index()].bytes.extend_from_slice(bytes);
                     }

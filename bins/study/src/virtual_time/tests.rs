@@ -168,7 +168,7 @@ struct Observer {
 impl Observer {
     fn observe(&mut self, direction: Direction, output: &Output) {
         let packet = output.packet();
-        if direction == Direction::Up && packet.size as usize == DATA_SIZE {
+        if direction == Direction::Up && packet.size() as usize == DATA_SIZE {
             let delivered = matches!(output, Output::Deliver(_)).then_some(packet.is_damaged());
             self.left.push((packet.number, delivered));
         }

@@ -104,6 +104,8 @@ impl Carrier {
                 delivered.establish(now, id, self.streams.links_mut());
             }
             self.delivered = Some(delivered);
+            // The rules look at each piece.
+            self.streams.hand_out_each(true);
             self.clock = self.clock.max(now);
         }
         self.with_delivered(|delivered, [up, down], demands| {
@@ -248,7 +250,9 @@ impl Carrier {
             let crossing = self.next_crossing();
             let until = crossing.map_or(now, |at| at.min(now));
             if !self.work_behind(until) && !self.cross(now) {
-                self.delivered.take_if(|delivered| delivered.is_idle());
+                if self.delivered.take_if(|delivered| delivered.is_idle()).is_some() {
+                    self.streams.hand_out_each(false);
+                }
                 return None;
             }
         }

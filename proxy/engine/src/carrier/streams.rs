@@ -92,6 +92,14 @@ impl Streams {
         }
     }
 
+    /// Hands the bytes of each modelled segment out by themselves, or those of several as one piece.
+    /// Raw streams are handed out as they crossed.
+    pub(super) const fn hand_out_each(&mut self, each: bool) {
+        if let Self::Model(model) = self {
+            model.hand_out_each(each);
+        }
+    }
+
     /// Forgets a connection, whatever is under way, without an event.
     pub(super) fn abandon(&mut self, now: Instant, id: u32) {
         either!(self, abandon(now, id));

@@ -347,7 +347,7 @@ impl Delivered {
     }
 
     fn discarded(&mut self, at: Instant, id: u32, direction: Direction, place: u8, bytes: Bytes) {
-        let mut packet = Packet::new(id, at, Body::Data(bytes));
+        let mut packet = Packet::new(id, at, Body::data(bytes));
         packet.trace.choose();
         packet.trace.sign(place);
         self.events.push_back(Event::Discarded(direction, Box::new(packet)));

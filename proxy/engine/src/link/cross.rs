@@ -58,6 +58,7 @@ impl Link {
     pub(super) fn pause(&mut self) {
         self.paused = true;
         self.elements.iter_mut().for_each(Element::pause);
+        self.find_next_work();
     }
 
     /// Notes that something from outside is there at `now`.
@@ -67,6 +68,7 @@ impl Link {
         if self.paused {
             self.paused = false;
             self.elements.iter_mut().for_each(|element| element.begin(now));
+            self.find_next_work();
         }
     }
 
@@ -84,18 +86,20 @@ impl Link {
     pub(super) fn send_cross(&mut self, due: Instant, index: usize) {
         let element = &mut self.elements[index];
         let Work::Holding(stage) = &mut element.work else { return };
-        let output = stage.poll(due);
-        element.due = stage.deadline();
+        let mut next = None;
+        let output = stage.give(due, &mut next);
+        self.set_due(index, next);
         let Some(Output::Deliver(mut packet)) = output else { return };
         if self.counters.cross.held >= HELD_MAX {
             self.counters.cross.refused += 1;
             return;
         }
         self.counters.cross.send();
+        self.pieces += 1;
         packet.number = NUMBERS | self.counters.cross.sent;
         packet.entered = packet.at;
-        if let Body::Cross(cross) = &mut packet.body {
-            cross.place = element.place;
+        if let Body::Cross(cross) = packet.body_mut() {
+            cross.place = self.elements[index].place;
         }
         self.count_in_flow(&mut packet);
         self.pass(index + 1, packet);
@@ -117,19 +121,21 @@ impl Link {
     /// to the rule that sent it.
     fn take_out(&mut self, output: &Output) {
         self.counters.cross.leave(output);
+        self.pieces -= 1;
         let Output::Deliver(packet) = output else { return };
-        let Body::Cross(cross) = &packet.body else { return };
-        let of_its_rule =
-            |one: &&mut Element| one.place == cross.place && one.timing == Timing::Sending;
+        let Body::Cross(cross) = packet.body() else { return };
+        let of_its_rule = |one: &Element| one.place == cross.place && one.timing == Timing::Sending;
         // The checksum of a damaged one is wrong; a rule that was removed awaits nothing.
         if packet.is_damaged() {
             return;
         }
-        if let Some(element) = self.elements.iter_mut().find(of_its_rule)
-            && let Work::Holding(stage) = &mut element.work
-        {
+        let Some(index) = self.elements.iter().position(of_its_rule) else {
+            return;
+        };
+        if let Work::Holding(stage) = &mut self.elements[index].work {
             self.counters.cross.goodput += stage.arrived(packet);
-            element.due = stage.deadline();
+            let due = stage.deadline();
+            self.set_due(index, due);
         }
     }
 }

@@ -75,7 +75,30 @@ impl Gate {
         self.answers.is_none()
             && matching.flow.is_none()
             && matching.number == (1..=u64::MAX)
-            && matching.size.contains(&packet.size)
+            && matching.size.contains(&packet.size())
+    }
+
+    /// Returns true if the rule looks at every packet of a run, false if it looks at none; `None` if
+    /// it tells them apart.
+    pub(super) fn admits_run(&mut self, run: &Packet, flows: &KnownFlows) -> Option<bool> {
+        let matching = self.selection.matching.as_ref();
+        let is_of_flows = matching.is_none_or(|matching| {
+            let number = match self.selection.per {
+                Per::Link => run.number,
+                Per::Flow => run.flow_number,
+            };
+            let last = number + u64::from(run.count()) - 1;
+            let numbers = &matching.number;
+            // All packets but the last are of one size; of what has no number or size in common
+            // with the rule no question is left.
+            let [first_size, last_size] = run.sizes();
+            numbers.contains(&number) == numbers.contains(&last)
+                && (numbers.contains(&number) || last < *numbers.start() || number > *numbers.end())
+                && matching.size.contains(&first_size) == matching.size.contains(&last_size)
+                && matching.bytes.is_none()
+        });
+        // What is asked of the first then is what is asked of all.
+        is_of_flows.then(|| self.admits_sized(run, run.sizes()[0], flows))
     }
 
     /// Forgets what it knows of a flow: that is over, or another fact of it is known.
@@ -87,7 +110,12 @@ impl Gate {
 
     /// Returns true if the rule looks at this packet. A mark goes where its flow goes, whatever it
     /// is like.
+    #[inline]
     pub(super) fn admits(&mut self, packet: &Packet, flows: &KnownFlows) -> bool {
+        self.admits_sized(packet, packet.size(), flows)
+    }
+
+    fn admits_sized(&mut self, packet: &Packet, size: u32, flows: &KnownFlows) -> bool {
         if packet.is_cross() && !self.admits_cross(packet) {
             return false;
         }
@@ -108,10 +136,10 @@ impl Gate {
             Per::Flow => packet.flow_number,
         };
         (packet.is_cross() || matching.number.contains(&number))
-            && matching.size.contains(&packet.size)
+            && matching.size.contains(&size)
             && matching.ecn.is_none_or(|ecn| ecn.admits(packet.ecn))
             && matching.age.is_none_or(|age| age.admits(packet.entered.since(since)))
-            && matching.bytes.as_ref().is_none_or(|bytes| holds(&packet.body, bytes))
+            && matching.bytes.as_ref().is_none_or(|bytes| holds(packet.body(), bytes))
     }
 }
 

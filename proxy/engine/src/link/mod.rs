@@ -6,10 +6,13 @@
 //! never on when the link was polled.
 
 mod cross;
+mod events;
 mod flows;
 mod gate;
 mod key;
 mod outages;
+mod outputs;
+mod pass;
 mod per_flow;
 pub(crate) mod schedule;
 mod watch;
@@ -17,16 +20,17 @@ mod watch;
 use crate::counters::Counters;
 use crate::flow::FlowFacts;
 use crate::memory::{Charge, Memory};
-use crate::packet::{Body, Packet, Trace};
+use crate::packet::{Packet, Trace};
 use crate::profile::{Profile, Start, Timeline};
-use crate::rules::{InstantRule, Origin, Per, Rule, Setup, Timing, Work, copy_number};
-use crate::stage::{Output, Stage, Verdict};
+use crate::rules::{InstantRule, Origin, Per, Rule, Setup, Timing, Work};
+use crate::stage::{Output, Stage};
 use flows::KnownFlows;
 use gate::Gate;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 pub use key::LinkKey;
 use outages::Outages;
+use outputs::Outputs;
 pub use schedule::Schedule;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -40,7 +44,7 @@ pub const PACKET_BYTES: u64 = 2 * size_of::<Packet>() as u64;
 /// The same for a segment of the TCP model: what it says, and its sender's note of it.
 pub const SEGMENT_BYTES: u64 = PACKET_BYTES + 192;
 
-/// The number of packets that are charged at a time.
+/// The number of packets and runs that are charged at a time.
 const CHARGED_AT_ONCE: u64 = 16;
 
 /// One direction of a route.
@@ -53,6 +57,10 @@ pub struct Link {
     /// The time of the next change of the rules by the timeline.
     change: Option<Instant>,
     elements: Vec<Element>,
+    /// The stage whose work is due first, by its index, and the time.
+    next_work: Option<(Instant, usize)>,
+    /// Set if a removed stage has become empty since such were last taken out.
+    has_emptied: bool,
     /// The key of each rule that ever was in the link, at its place.
     places: Vec<String>,
     /// The number of packets of each flow that have entered, if a rule counts them.
@@ -66,7 +74,9 @@ pub struct Link {
     clock: Instant,
     outages: Outages,
     counters: Counters,
-    outputs: VecDeque<Output>,
+    outputs: Outputs,
+    /// The packets, runs and marks inside: what each of them takes is charged.
+    pieces: u64,
     watch: Watch,
     /// Set if a rule sends packets of its own, now or later.
     sends: bool,
@@ -106,6 +116,8 @@ impl Link {
             epoch: None,
             change: None,
             elements: Vec::new(),
+            next_work: None,
+            has_emptied: false,
             places: Vec::new(),
             flow_numbers: None,
             flows: KnownFlows::default(),
@@ -113,7 +125,8 @@ impl Link {
             clock: Instant::START,
             outages: Outages::default(),
             counters: Counters::default(),
-            outputs: VecDeque::new(),
+            outputs: Outputs::default(),
+            pieces: 0,
             watch: Watch::default(),
             sends: false,
             paused: false,
@@ -149,11 +162,7 @@ impl Link {
     #[inline]
     fn settle_charge(&mut self) {
         let Some((charge, each)) = &mut self.charge else { return };
-        let (cost, charged, step) = (
-            (self.counters.held + self.counters.cross.held) * *each,
-            charge.bytes(),
-            CHARGED_AT_ONCE * *each,
-        );
+        let (cost, charged, step) = (self.pieces * *each, charge.bytes(), CHARGED_AT_ONCE * *each);
         if cost > charged {
             charge.set(cost + step.min(cost));
         } else if cost + 4 * step < charged || cost == 0 {
@@ -238,6 +247,7 @@ impl Link {
                     }
                 }
             }
+            self.find_next_work();
         }
     }
 
@@ -287,6 +297,7 @@ impl Link {
         if self.paused {
             self.pause();
         }
+        self.find_next_work();
     }
 
     /// Returns the key of the rule at `place` of a packet's trace.
@@ -337,7 +348,7 @@ impl Link {
         self.schedule.makes_copies()
     }
 
-    /// Returns `packet` with the number that it gets if it enters next.
+    /// Returns `packet` with the number that it gets if it enters next; a run with its first one's.
     pub fn numbered(&self, packet: &Packet) -> Packet {
         let number = if packet.is_mark() { 0 } else { self.counters.entered + 1 };
         Packet { number, ..packet.clone() }
@@ -425,7 +436,7 @@ impl Link {
         }
     }
 
-    /// Returns the number of packets inside that are not on their way out.
+    /// Returns the number of packets in stages.
     fn waiting(&self) -> usize {
         self.elements.iter().map(Element::held).sum()
     }
@@ -437,181 +448,18 @@ impl Link {
         self.change.filter(|_| self.is_sending() || self.waiting() > 0)
     }
 
-    /// Returns the next event inside and its time: the work of the stage at an index, or a change
-    /// of the rules; the work first if both are due.
-    fn next_event(&self) -> Option<(Instant, Event)> {
-        let due = self.next_due().map(|(due, index)| (due, Event::Work(index)));
-        let event = match self.next_change() {
-            None => due,
-            Some(change) => due.filter(|(due, _)| *due <= change).or(Some((change, Event::Change))),
-        };
-        if self.sends
-            && let Some(pause) = self.pause_at()
-            && event.as_ref().is_none_or(|(at, _)| *at > pause)
-        {
-            return Some((pause, Event::Pause));
-        }
-        event
-    }
-
-    /// Finds the stage whose work is due first, and the time; of several, the one nearest to the
-    /// exit.
-    fn next_due(&self) -> Option<(Instant, usize)> {
-        let mut next: Option<(Instant, usize)> = None;
-        // From the exit on, and a tie goes to the first that is found: work near the exit makes room
-        // before what is behind it is let go.
-        for (index, element) in self.elements.iter().enumerate().rev() {
-            if let Some(due) = element.due
-                && next.is_none_or(|(earliest, _)| due < earliest)
-            {
-                next = Some((due, index));
-            }
-        }
-        next
-    }
-
-    /// Does all work due at or before `now`; what leaves the link waits among the outputs.
-    fn catch_up(&mut self, now: Instant) {
-        self.clock = self.clock.max(now);
-        while let Some((at, event)) = self.next_event().filter(|(at, _)| *at <= now) {
-            if let Some(output) = self.happen(at, event) {
-                self.outputs.push_back(output);
-            }
-        }
-    }
-
-    fn happen(&mut self, at: Instant, event: Event) -> Option<Output> {
-        match event {
-            Event::Work(index) => self.work(at, index),
-            Event::Change => {
-                self.apply(at, self.epoch.expect("only what has begun changes"));
-                None
-            }
-            Event::Pause => {
-                self.pause();
-                None
-            }
-        }
-    }
-
-    /// Does the work of the stage at `index` that is due at `due`. Returns what leaves the link,
-    /// unless other outputs came of it.
-    fn work(&mut self, due: Instant, index: usize) -> Option<Output> {
-        let element = &mut self.elements[index];
-        if element.timing == Timing::Sending {
-            self.send_cross(due, index);
-            return None;
-        }
-        let Work::Holding(stage) = &mut element.work else { return None };
-        // It stays where it is written: each move of a packet costs as much as a rule.
-        let mut output = stage.poll(due);
-        element.due = stage.deadline();
-        output.as_mut()?.packet_mut().trace.sign(element.place);
-        if let Some(output) = output.as_ref().filter(|output| self.watch.is_on(output.packet())) {
-            self.watch.released(&element.rule.key, element.place, output);
-        }
-        let emptied = element.retired && element.held() == 0;
-        // Nothing stands behind it: the output leaves without another move.
-        if index + 1 == self.elements.len() && !emptied
-            || matches!(output, Some(Output::Discard(..)))
-        {
-            return if self.sends { self.leave(output?) } else { output };
-        }
-        if emptied {
-            self.elements.remove(index);
-        }
-        let Some(Output::Deliver(packet)) = output else { return None };
-        self.pass(index + usize::from(!emptied), packet);
-        None
-    }
-
-    /// Takes a packet through the elements from `start` on, up to the first that holds it.
-    fn pass(&mut self, start: usize, mut packet: Packet) {
-        for index in start..self.elements.len() {
-            let element = &mut self.elements[index];
-            let watched = self.watch.is_on(&packet);
-            if element.is_passed_by(&packet, &self.flows) {
-                if watched {
-                    self.watch.pass_by(&element.rule, &packet);
-                }
-                continue;
-            }
-            if watched {
-                self.watch.arrive(&element.rule, &packet);
-            }
-            let verdict = match &mut element.work {
-                Work::Instant(rule) => {
-                    let flipped = packet.trace.flipped_bits;
-                    let verdict = if self.sends && packet.is_cross() {
-                        let epoch = self.epoch.expect("what was sent had a beginning");
-                        let rule = element.rule_for_cross(&self.key, epoch);
-                        rule.map_or(Verdict::Pass, |rule| rule.judge(&mut packet))
-                    } else {
-                        rule.judge(&mut packet)
-                    };
-                    // Flipped bytes are bytes of their own.
-                    if packet.trace.flipped_bits != flipped
-                        && let (Some((charge, _)), Body::Data(bytes)) =
-                            (&self.charge, &mut packet.body)
-                    {
-                        *bytes = charge.memory().charge(std::mem::take(bytes));
-                    }
-                    verdict
-                }
-                Work::Holding(stage) => {
-                    let is_cross = packet.is_cross();
-                    element.due = stage.take(packet);
-                    let copies = match element.timing {
-                        Timing::Trailing => stage.copies_made(),
-                        Timing::Instant
-                        | Timing::Waiting
-                        | Timing::Sending
-                        | Timing::Stream
-                        | Timing::Socket => 0,
-                    };
-                    if watched {
-                        self.watch.held(copies);
-                    }
-                    return self.counters.copies_made(copies, is_cross);
-                }
-            };
-            let place = element.place;
-            if watched {
-                let goes_on = !matches!(verdict, Verdict::Discard(_));
-                self.watch.judged(goes_on, !goes_on || packet.trace.is_chosen());
-            }
-            match verdict {
-                Verdict::Pass => packet.trace.sign(place),
-                Verdict::Discard(reason) => {
-                    packet.trace.choose();
-                    packet.trace.sign(place);
-                    return self.put_out(Output::Discard(packet, reason));
-                }
-                Verdict::Copies(count) => {
-                    packet.trace.sign(place);
-                    let ordinal = element.rule.ordinal;
-                    // The original goes all the way first, as it would without its copies; each
-                    // of them then meets the rules behind this one with draws of its own.
-                    let (parent, original) = (packet.copy, packet.clone());
-                    self.pass(index + 1, packet);
-                    for copy in 1..=count {
-                        self.counters.copies_made(1, original.is_cross());
-                        let copy = copy_number(parent, ordinal, copy);
-                        self.pass(index + 1, Packet { copy, ..original.clone() });
-                    }
-                    return;
-                }
-            }
-        }
-        self.put_out(Output::Deliver(packet));
-    }
-
     /// Lets something wait to be polled, unless it is cross traffic.
     #[inline]
     fn put_out(&mut self, output: Output) {
         if let Some(output) = self.leave(output) {
-            self.outputs.push_back(output);
+            self.outputs.push(output);
         }
+    }
+
+    /// Returns true if a run cannot cross as one whatever the rules are: somebody watches one of
+    /// its packets, or cross traffic may come between them.
+    fn tells_apart(&self, run: &Packet) -> bool {
+        self.sends || self.watch.is_within(self.counters.entered + 1, run.count())
     }
 
     /// Numbers a packet within its flow, if a rule counts these.
@@ -619,14 +467,20 @@ impl Link {
     fn count_in_flow(&mut self, packet: &mut Packet) {
         if let Some(numbers) = &mut self.flow_numbers {
             let number = numbers.entry(packet.flow).or_default();
-            *number += u64::from(!packet.is_mark());
-            packet.flow_number = *number;
+            let count = if packet.is_mark() { 0 } else { packet.count() };
+            // A run has the number of its first.
+            packet.flow_number = *number + u64::from(count > 0);
+            *number += u64::from(count);
         }
     }
 }
 
 impl Stage for Link {
     fn handle(&mut self, mut packet: Packet) {
+        if packet.is_run() && self.tells_apart(&packet) {
+            packet.singles().for_each(|single| self.handle(single));
+            return;
+        }
         self.clock = self.clock.max(packet.at);
         match self.epoch {
             None => self.begin(packet.at),
@@ -643,29 +497,32 @@ impl Stage for Link {
         if packet.is_mark() {
             packet.number = 0;
         } else {
-            self.counters.enter();
-            packet.number = self.counters.entered;
+            packet.number = self.counters.entered + 1;
+            self.counters.enter(packet.count());
         }
         packet.entered = packet.at;
+        self.pieces += 1;
         self.pass(0, packet);
+        self.remove_emptied();
         self.settle_charge();
     }
 
     fn poll(&mut self, now: Instant) -> Option<Output> {
         let output = loop {
             if !self.outputs.is_empty() {
-                break self.outputs.pop_front_if(|output| output.packet().at <= now)?;
+                break self.outputs.pop(now)?;
             }
             if self.sends && self.holds_cross_alone() {
                 return None;
             }
             // One step may only move a packet to the next stage; the loop goes on until something
             // leaves or nothing is due.
-            let (at, event) = self.next_event().filter(|(at, _)| *at <= now)?;
+            let (at, event) = self.event_by(now)?;
             if let Some(output) = self.happen(at, event) {
                 break output;
             }
         };
+        self.pieces -= 1;
         self.counters.leave(&output);
         self.settle_charge();
         Some(output)
@@ -674,8 +531,8 @@ impl Stage for Link {
     /// Returns the next time at which something happens inside, which may be only a step from one
     /// stage to the next.
     fn deadline(&self) -> Option<Instant> {
-        if let Some(output) = self.outputs.front() {
-            return Some(output.packet().at);
+        if let Some(due) = self.outputs.first_due() {
+            return Some(due);
         }
         if self.sends && self.holds_cross_alone() {
             return None;
@@ -684,18 +541,8 @@ impl Stage for Link {
     }
 
     fn held(&self) -> usize {
-        self.outputs.len() + self.waiting() - self.counters.cross.held as usize
+        self.outputs.packets() + self.waiting() - self.counters.cross.held as usize
     }
-}
-
-/// Something that can happen inside a link without a packet coming.
-enum Event {
-    /// The stage at this index has work.
-    Work(usize),
-    /// The timeline puts other rules in force.
-    Change,
-    /// Nothing came from outside for long.
-    Pause,
 }
 
 impl Element {
@@ -763,11 +610,29 @@ impl Element {
                 // A packet sent ahead skips waits. A removed rule still takes flows of which it
                 // holds packets, so that these keep their order.
                 self.timing == Timing::Sending
-                    || packet.ahead && self.timing == Timing::Waiting
-                    || self.retired && !stage.serves(packet.flow)
+                    || packet.is_ahead() && self.timing == Timing::Waiting
+                    || self.retired && (stage.held() == 0 || !stage.serves(packet.flow))
             }
         };
         skips || self.gate.as_mut().is_some_and(|gate| !gate.admits(packet, flows))
+    }
+
+    /// Returns true if the rule looks at no packet of this run, false if it looks at all of them;
+    /// `None` if it tells them apart.
+    fn passes_run_by(&mut self, run: &Packet, flows: &KnownFlows) -> Option<bool> {
+        let skips = match &self.work {
+            Work::Instant(_) => false,
+            Work::Holding(stage) => {
+                self.timing == Timing::Sending
+                    || run.is_ahead() && self.timing == Timing::Waiting
+                    || self.retired && (stage.held() == 0 || !stage.serves(run.flow))
+            }
+        };
+        match &mut self.gate {
+            _ if skips => Some(true),
+            None => Some(false),
+            Some(gate) => gate.admits_run(run, flows).map(|admits| !admits),
+        }
     }
 }
 

@@ -67,6 +67,11 @@ impl InstantRule for InstantPerFlow {
         rule.judge(packet)
     }
 
+    fn untouched(&mut self, run: &Packet) -> u32 {
+        // The rule of a new flow is made by the first packet.
+        self.flows.get_mut(&run.flow).map_or(0, |rule| rule.untouched(run))
+    }
+
     fn forget(&mut self, flow: u32) {
         self.flows.remove(&flow);
     }
@@ -129,6 +134,10 @@ impl HoldingRule for HoldingPerFlow {
         std::mem::take(&mut self.copies)
     }
 
+    fn takes_run(&mut self, run: &Packet) -> bool {
+        self.share(run.flow).is_some_and(|share| share.stage.takes_run(run))
+    }
+
     /// Takes on a new setting for every flow.
     fn retune(&mut self, now: Instant, setting: Option<&dyn RuleSetting>, setup: Setup<'_>) {
         self.template.setting = setting.map(|setting| setting.boxed());
@@ -167,11 +176,11 @@ impl HoldingRule for HoldingPerFlow {
 
 impl Stage for HoldingPerFlow {
     fn handle(&mut self, packet: Packet) {
-        let flow = packet.flow;
+        let (flow, packets) = (packet.flow, packet.count() as usize);
         let share = self.share(flow).expect("the link asked whether the flow is served");
         share.stage.handle(packet);
         let copies = share.stage.copies_made();
-        self.held += 1 + copies as usize;
+        self.held += packets + copies as usize;
         self.copies += copies;
         self.settle(flow);
     }
@@ -179,7 +188,7 @@ impl Stage for HoldingPerFlow {
     fn poll(&mut self, now: Instant) -> Option<Output> {
         let (_, flow) = *self.due.first().filter(|(due, _)| *due <= now)?;
         let output = self.flows.get_mut(&flow)?.stage.poll(now);
-        self.held -= usize::from(output.is_some());
+        self.held -= output.as_ref().map_or(0, |output| output.packet().count() as usize);
         self.settle(flow);
         output
     }
@@ -210,7 +219,7 @@ mod tests {
     }
 
     fn packet(flow: u32) -> Packet {
-        let body = Body::Data(bytes::Bytes::from_static(b"x"));
+        let body = Body::data("x");
         Packet { number: 1, flow_number: 1, ..Packet::new(flow, Instant::START, body) }
     }
 

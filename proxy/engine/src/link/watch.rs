@@ -60,8 +60,8 @@ pub(super) struct Numbers {
 
 impl From<&Packet> for Numbers {
     fn from(packet: &Packet) -> Self {
-        let Packet { number, flow, flow_number, copy, .. } = *packet;
-        Self { number, flow, flow_number, copy }
+        let Packet { number, flow, flow_number, .. } = *packet;
+        Self { number, flow, flow_number, copy: packet.copy() }
     }
 }
 
@@ -108,6 +108,11 @@ impl Watch {
         packet.number == self.number
     }
 
+    /// Returns true if it watches one of `count` packets, the first of which has this number.
+    pub(super) const fn is_within(&self, first: u64, count: u32) -> bool {
+        first <= self.number && self.number - first < count as u64
+    }
+
     pub(super) fn visits(&self) -> &[Visit] {
         &self.visits
     }
@@ -123,7 +128,7 @@ impl Watch {
             number: packet.number,
             flow: packet.flow,
             flow_number: packet.flow_number,
-            copy: packet.copy,
+            copy: packet.copy(),
             arrived: packet.at,
             went_on: None,
             looked: true,
@@ -154,7 +159,7 @@ impl Watch {
     pub(super) fn released(&mut self, rule: &str, place: u8, output: &Output) {
         self.inside -= 1;
         let packet = output.packet();
-        let here = |visit: &&mut Visit| visit.rule.key == rule && visit.copy == packet.copy;
+        let here = |visit: &&mut Visit| visit.rule.key == rule && visit.copy == packet.copy();
         let Some(visit) = self.visits.iter_mut().rev().find(here) else { return };
         match output {
             Output::Deliver(_) => {

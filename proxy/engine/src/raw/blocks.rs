@@ -150,7 +150,8 @@ impl Blocks {
     /// Takes what the link did to a block, or a mark. Returns the change in buffered bytes.
     pub(super) fn take_output(&mut self, output: Output) -> isize {
         match output {
-            Output::Discard(Packet { number, copy: 0, .. }, _) => {
+            Output::Discard(packet, _) if packet.copy() == 0 => {
+                let number = packet.number;
                 let Some(block) = self.blocks.get_mut(&number) else { return 0 };
                 block.fate = Fate::Discarded;
                 let filled = block.filled;
@@ -158,7 +159,7 @@ impl Blocks {
                 -(filled as isize)
             }
             Output::Discard(..) => 0,
-            Output::Deliver(Packet { at, body: Body::End, .. }) => {
+            Output::Deliver(packet) if *packet.body() == Body::End => {
                 // The last block will not become whole any more, and nothing comes out behind the
                 // end.
                 let growth = self.give_newest_copies();
@@ -169,11 +170,11 @@ impl Blocks {
                     .sum();
                 self.decided.clear();
                 self.kept = 0;
-                self.leave(at, Piece::End);
+                self.leave(packet.at, Piece::End);
                 growth - lost as isize
             }
-            Output::Deliver(Packet { at, body: Body::Reset, .. }) => {
-                self.leave(at, Piece::Reset);
+            Output::Deliver(packet) if *packet.body() == Body::Reset => {
+                self.leave(packet.at, Piece::Reset);
                 0
             }
             Output::Deliver(packet) => self.deliver(packet),
@@ -182,10 +183,10 @@ impl Blocks {
 
     fn deliver(&mut self, packet: Packet) -> isize {
         let damaged = packet.is_damaged();
-        let Body::Data(zeros) = packet.body else { return 0 };
-        let mask = damaged.then_some(zeros);
+        let Body::Data(zeros) = packet.body() else { return 0 };
+        let mask = damaged.then(|| zeros.to_bytes());
         let Some(block) = self.blocks.get_mut(&packet.number) else { return 0 };
-        if packet.copy > 0 {
+        if packet.copy() > 0 {
             // A copy of a block that is still coming waits for its last byte.
             block.copies.push(mask);
             let whole = block.filled == self.size;

@@ -15,6 +15,7 @@ mod stream;
 use crate::link::{Link, PACKET_BYTES};
 use crate::memory::Memory;
 use crate::packet::{Body, Packet};
+use crate::payload::Payload;
 use crate::profile::Timeline;
 use crate::route::Unit;
 use crate::stage::{Output, Stage};
@@ -209,10 +210,17 @@ impl RawStreams {
         let bytes = self.memory.charge(bytes);
         stream.change(bytes.len() as isize);
         match &mut stream.cut {
-            Cut::Reads => self.enter(now, id, direction, Body::Data(bytes)),
+            Cut::Reads => {
+                let mut bytes = bytes;
+                while bytes.len() > Payload::LENGTH_MAX {
+                    let piece = bytes.split_to(Payload::LENGTH_MAX);
+                    self.enter(now, id, direction, Body::data(piece));
+                }
+                self.enter(now, id, direction, Body::data(bytes));
+            }
             Cut::Lines(lines) => {
                 for line in lines.push(now, bytes) {
-                    self.enter(now, id, direction, Body::Data(line));
+                    self.enter(now, id, direction, Body::data(line));
                 }
                 self.set_timer(id, direction);
             }
@@ -228,7 +236,7 @@ impl RawStreams {
         if let Cut::Lines(lines) = &mut stream.cut
             && let Some(line) = lines.take()
         {
-            self.enter(now, id, direction, Body::Data(line));
+            self.enter(now, id, direction, Body::data(line));
             self.set_timer(id, direction);
         }
         if let Some(stream) = stream_mut(&mut self.connections, id, direction) {
@@ -336,7 +344,7 @@ impl RawStreams {
         match &mut stream.cut {
             Cut::Lines(lines) => {
                 if let Some(line) = lines.take() {
-                    self.enter(at, id, direction, Body::Data(line));
+                    self.enter(at, id, direction, Body::data(line));
                 }
             }
             Cut::Blocks(_) => return self.settle_blocks(at, id, direction, 0),
@@ -376,7 +384,7 @@ impl RawStreams {
                 // The link draws the fate of zeros in the block's place: its bytes may come later.
                 // The link numbers packets as they enter.
                 blocks.begin(self.links[direction.index()].counters().entered + 1, now);
-                self.enter(now, id, direction, Body::Data(self.blank.clone()));
+                self.enter(now, id, direction, Body::data(self.blank.clone()));
             }
             let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
             let Cut::Blocks(blocks) = &mut stream.cut else { return };
@@ -435,7 +443,7 @@ impl RawStreams {
         let id = packet.flow;
         self.events.push_back(Event::Packet(direction, output.clone()));
         // Copies and marks were not counted when they entered.
-        let is_unit = output.packet().copy == 0 && !output.packet().is_mark();
+        let is_unit = output.packet().copy() == 0 && !output.packet().is_mark();
         let Some(stream) = stream_mut(&mut self.connections, id, direction) else { return };
         if is_unit {
             stream.units -= 1;
@@ -447,19 +455,21 @@ impl RawStreams {
             return self.forget_kept(at, direction);
         }
         let piece = match output {
-            Output::Deliver(Packet { body: Body::Data(bytes), copy, .. }) => {
-                if copy > 0 {
-                    stream.change(bytes.len() as isize);
+            Output::Deliver(packet) => match packet.body() {
+                Body::Data(payload) => {
+                    if packet.copy() > 0 {
+                        stream.change(payload.len() as isize);
+                    }
+                    Piece::Data(payload.to_bytes())
                 }
-                Piece::Data(bytes)
-            }
-            Output::Deliver(Packet { body: Body::End, .. }) => Piece::End,
-            Output::Deliver(Packet { body: Body::Reset, .. }) => Piece::Reset,
-            Output::Deliver(Packet { body: Body::Segment(_) | Body::Cross(_), .. }) => return,
+                Body::End => Piece::End,
+                Body::Reset => Piece::Reset,
+                Body::Segment(_) | Body::Cross(_) => return,
+            },
             // A copy is counted only when it comes out.
             Output::Discard(packet, _) => {
-                if packet.copy == 0 {
-                    stream.change(-(packet.body.size() as isize));
+                if packet.copy() == 0 {
+                    stream.change(-(packet.size() as isize));
                 }
                 return;
             }

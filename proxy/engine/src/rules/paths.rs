@@ -125,7 +125,7 @@ impl<K: PathSetting> OnPaths<K> {
     /// Returns the stage that a packet has to go through: that of the path on which it left a rule in
     /// front of this one, and else of the one that is taken now.
     fn stage_of(&mut self, packet: &Packet) -> &mut K::Stage {
-        let id = packet.trace.path;
+        let id = packet.path();
         let before = match id {
             0 => None,
             id if id == self.current.id() => None,
@@ -163,7 +163,7 @@ impl<K: PathSetting> OnPaths<K> {
         let path = &mut self.before[index];
         let mut output = path.stage.poll(due);
         if let Some(output) = &mut output {
-            output.packet_mut().trace.path = path.id();
+            output.packet_mut().set_path(path.id());
         }
         self.let_marks_go(due);
         output
@@ -198,6 +198,10 @@ impl<K: PathSetting> HoldingRule for OnPaths<K> {
             }
         }
         self.let_marks_go(now);
+    }
+
+    fn takes_run(&mut self, run: &Packet) -> bool {
+        self.stage_of(run).takes_run(run)
     }
 
     fn room(&self, flow: u32) -> Option<usize> {

@@ -6,7 +6,7 @@ use super::source::Origin;
 use super::stream::{StreamRule, StreamSetup};
 use super::written::{Fields, NamedFile, ReadFile};
 use crate::packet::Packet;
-use crate::stage::{Stage, Verdict};
+use crate::stage::{Output, Stage, Verdict};
 use jostle_common::setting::SettingError;
 use jostle_common::time::Instant;
 use schemars::JsonSchema;
@@ -172,12 +172,23 @@ impl InstantRule for Passing {
     fn judge(&mut self, _: &mut Packet) -> Verdict {
         Verdict::Pass
     }
+
+    fn untouched(&mut self, run: &Packet) -> u32 {
+        run.count()
+    }
 }
 
 /// A rule that decides at once.
 pub(crate) trait InstantRule: Debug + Send {
     /// Judges a packet, and may change its body. Never called with a mark.
     fn judge(&mut self, packet: &mut Packet) -> Verdict;
+
+    /// Returns the number of packets at the front of a run that it passes untouched, as
+    /// [`judge`](Self::judge) would; the one behind is judged by itself. What it does not know it may
+    /// leave to that.
+    fn untouched(&mut self, _run: &Packet) -> u32 {
+        0
+    }
 
     /// Forgets a flow of which no packet will come any more.
     fn forget(&mut self, _flow: u32) {}
@@ -191,6 +202,21 @@ pub(crate) trait HoldingRule: Stage + Debug + Send {
     fn take(&mut self, packet: Packet) -> Option<Instant> {
         self.handle(packet);
         self.deadline()
+    }
+
+    /// Returns the next packet whose time here is over at or before `now`, as `poll` does, and says
+    /// when there is work next.
+    #[inline]
+    fn give(&mut self, now: Instant, next: &mut Option<Instant>) -> Option<Output> {
+        let output = self.poll(now);
+        *next = self.deadline();
+        output
+    }
+
+    /// Returns true if it holds this run as one: each of its packets would leave as the others do, at
+    /// the same time. Otherwise they are given to it one by one.
+    fn takes_run(&mut self, _run: &Packet) -> bool {
+        false
     }
 
     /// Returns the number of copies that it made since it was last asked. Asked of what is

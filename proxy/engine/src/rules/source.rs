@@ -3,6 +3,7 @@
 use crate::packet::Packet;
 use jostle_common::chance::{Draw, DrawStream};
 use jostle_common::time::Instant;
+use jostle_common::units::Probability;
 
 /// The draws of one rule, or of one flow's share in a rule that counts per flow.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +32,14 @@ impl Source {
 
     /// Returns the draw for this packet, or for this copy of it.
     #[inline]
-    pub(crate) const fn draw(self, packet: &Packet) -> Draw {
-        self.draw_for(packet.number, packet.flow_number, packet.copy)
+    pub(crate) fn draw(self, packet: &Packet) -> Draw {
+        self.draw_for(packet.number, packet.flow_number, packet.copy())
+    }
+
+    /// Returns the draw for the packet of a run that has `index` in front of it.
+    #[inline]
+    pub(crate) fn draw_nth(self, run: &Packet, index: u32) -> Draw {
+        self.stream.draw(self.number(run) + u64::from(index), self.flow, run.copy())
     }
 
     /// Returns the draw for the packet with these numbers in its link and in its flow.
@@ -40,6 +47,16 @@ impl Source {
     pub(crate) const fn draw_for(self, number: u64, flow_number: u64, copy: u32) -> Draw {
         let number = if self.flow == 0 { number } else { flow_number };
         self.stream.draw(number, self.flow, copy)
+    }
+
+    /// Returns the number of packets at the front of a run whose draws do not hit.
+    #[inline]
+    pub(crate) fn misses(self, run: &Packet, chance: Probability) -> u32 {
+        let (number, copy) = (self.number(run), run.copy());
+        let hits = |index: &u32| {
+            self.stream.draw(number + u64::from(*index), self.flow, copy).hits(chance)
+        };
+        (0..run.count()).find(hits).unwrap_or(run.count())
     }
 
     /// Returns the draw for something that is no packet, by a number of its own: the `index`-th

@@ -84,7 +84,7 @@ fn each_kind_works_in_a_link_and_leaves_it_empty() {
         for number in 0..1000 {
             let at = Instant::from_millis(number);
             left += std::iter::from_fn(|| link.poll(at)).count();
-            link.handle(Packet::new(1, at, Body::Data(vec![0; 1400].into())));
+            link.handle(Packet::new(1, at, Body::data(vec![0; 1400])));
         }
         left += std::iter::from_fn(|| link.poll(Instant::from_secs(3600))).count();
         let counters = link.counters();

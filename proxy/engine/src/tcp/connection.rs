@@ -32,6 +32,10 @@ const PIECES_MAX: usize = 8192;
 /// The memory that a piece costs besides its bytes.
 const PIECE_BYTES: u64 = 200;
 
+/// So many bytes in order are handed out at once; fewer wait until all that is due at their time is
+/// done, so that those of segments that arrive together are one piece.
+const HAND_OUT: u64 = 256 << 10;
+
 /// The outlet for what comes out of a connection.
 pub(super) struct Outlet<'a> {
     pub(super) now: Instant,
@@ -39,6 +43,8 @@ pub(super) struct Outlet<'a> {
     /// The segments that are to enter the links.
     pub(super) sends: &'a mut VecDeque<(Direction, u32, Body)>,
     pub(super) events: &'a mut VecDeque<Event>,
+    /// The streams of which bytes are in order that were not handed out.
+    pub(super) ready: &'a mut Vec<(u32, Direction)>,
     /// The counter of the senders' samples of the round-trip time.
     pub(super) round_trips: &'a mut RoundTrips,
 }
@@ -100,6 +106,8 @@ struct Half {
     held: u64,
     /// True if the end of the stream was handed out.
     ended: bool,
+    /// True if it was noted that bytes of it are to be handed out.
+    is_ready: bool,
     /// True if there was room when it was last looked at.
     has_room: bool,
 }
@@ -137,6 +145,7 @@ impl Connection {
             receiver: Receiver::new(control.is_scalable()),
             held: 0,
             ended: false,
+            is_ready: false,
             has_room: true,
         };
         let (halves, gone) = ([half(), half()], [false; 2]);
@@ -341,14 +350,27 @@ impl Connection {
     ) {
         let half = self.half(direction);
         half.receiver.handle(out.now, data, marked);
-        let in_order = half.receiver.in_order();
-        while let Some(bytes) = half.stream.take_before(in_order) {
-            out.events.push_back(Event::Data { id: out.id, direction, bytes });
+        let waiting = half.receiver.in_order() - half.stream.start();
+        let is_complete = half.receiver.is_complete();
+        if waiting >= HAND_OUT || is_complete {
+            self.hand_out(out.id, direction, out.events);
+        } else if waiting > 0 && !std::mem::replace(&mut half.is_ready, true) {
+            out.ready.push((out.id, direction));
         }
-        if half.receiver.is_complete() && !std::mem::replace(&mut half.ended, true) {
+        if is_complete && !std::mem::replace(&mut self.half(direction).ended, true) {
             out.events.push_back(Event::End { id: out.id, direction });
         }
         self.acknowledge(direction, out);
+    }
+
+    /// Hands out what is in order of a stream.
+    pub(super) fn hand_out(&mut self, id: u32, direction: Direction, events: &mut VecDeque<Event>) {
+        let half = self.half(direction);
+        half.is_ready = false;
+        let in_order = half.receiver.in_order();
+        while let Some(bytes) = half.stream.take_before(in_order) {
+            events.push_back(Event::Data { id, direction, bytes });
+        }
     }
 
     /// Takes in the mark of a reset that crossed the link of `direction`.
@@ -363,6 +385,9 @@ impl Connection {
             }
         };
         if !self.is_gone(direction.opposite()) && is_known {
+            for one in Direction::BOTH {
+                self.hand_out(out.id, one, out.events);
+            }
             out.events.push_back(Event::Reset { id: out.id, direction });
         }
     }

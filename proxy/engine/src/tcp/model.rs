@@ -37,6 +37,10 @@ pub struct Model {
     connections: BTreeMap<u32, Box<Connection>>,
     timers: Timers,
     events: VecDeque<Event>,
+    /// The streams of which bytes are in order that were not handed out.
+    ready: Vec<(u32, Direction)>,
+    /// Set when the bytes of each segment are handed out by themselves.
+    hands_out_each: bool,
     /// The segments that enter the links at `clock`, as soon as they have done what is due then.
     sends: VecDeque<(Direction, u32, Body)>,
     /// The time up to which everything is done.
@@ -67,6 +71,7 @@ macro_rules! outlet {
             id: $id,
             sends: &mut $model.sends,
             events: &mut $model.events,
+            ready: &mut $model.ready,
             round_trips: &mut $model.round_trips,
         }
     };
@@ -84,6 +89,8 @@ impl Model {
             connections: BTreeMap::new(),
             timers: Timers::default(),
             events: VecDeque::new(),
+            ready: Vec::new(),
+            hands_out_each: false,
             sends: VecDeque::new(),
             clock: Instant::START,
             tells_arrivals: false,
@@ -121,6 +128,11 @@ impl Model {
         let mut is_accepted = false;
         self.with(now, id, |connection, out| is_accepted = connection.accept(out));
         is_accepted
+    }
+
+    /// Hands the bytes of each segment out by themselves, or those of several as one piece.
+    pub(crate) const fn hand_out_each(&mut self, each: bool) {
+        self.hands_out_each = each;
     }
 
     /// Returns the ids of all connections.
@@ -268,9 +280,13 @@ impl Model {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
+            if self.hands_out_each && self.hand_out() {
+                continue;
+            }
             let work = self.next_work();
-            // Links and timers do all that is due at `clock` before anything enters at that time.
-            if work.is_none_or(|(at, _)| at > self.clock) && self.flush() {
+            // Links and timers do all that is due at `clock` before anything enters at that time, and
+            // that too before time goes on.
+            if work.is_none_or(|(at, _)| at > self.clock) && (self.flush() || self.hand_out()) {
                 continue;
             }
             let (at, work) = work.filter(|(at, _)| *at <= now)?;
@@ -290,10 +306,21 @@ impl Model {
 
     /// Returns the time at which `poll` may have something; `None`: not before another call.
     pub fn deadline(&self) -> Option<Instant> {
-        if !self.events.is_empty() || !self.sends.is_empty() {
+        if !self.events.is_empty() || !self.sends.is_empty() || !self.ready.is_empty() {
             return Some(self.clock);
         }
         self.next_work().map(|(at, _)| at)
+    }
+
+    /// Hands out what is in order of the streams that were noted; returns true if there are events
+    /// of it.
+    fn hand_out(&mut self) -> bool {
+        for (id, direction) in self.ready.drain(..) {
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.hand_out(id, direction, &mut self.events);
+            }
+        }
+        !self.events.is_empty()
     }
 
     /// Does all that is due at or before `now`, and keeps the events for `poll`.
@@ -331,8 +358,8 @@ impl Model {
         };
         // The link may step on by itself only up to where another has work first.
         let mut until = now.min(timer).min(other);
-        if !self.sends.is_empty() {
-            // What is to be sent at `clock` may come before the next output.
+        if !self.sends.is_empty() || !self.ready.is_empty() {
+            // What is to be sent or handed out at `clock` may come before the next output.
             until = until.min(self.clock);
         }
         let output = self.links[direction.index()].poll(until);
@@ -363,7 +390,7 @@ impl Model {
         let id = packet.flow;
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let mut out = outlet!(self, self.clock, id);
-        match &packet.body {
+        match packet.body() {
             Body::Segment(segment) if !packet.is_damaged() => {
                 connection.handle(direction, segment, packet.ecn == Ecn::Ce, &mut out);
             }
@@ -388,6 +415,9 @@ impl Model {
     }
 
     fn close(&mut self, id: u32) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            Direction::BOTH.iter().for_each(|&one| connection.hand_out(id, one, &mut self.events));
+        }
         if self.forget(id) {
             self.events.push_back(Event::Closed { id });
         }
@@ -412,7 +442,7 @@ impl Model {
                 Body::Segment(segment) => segment.ecn(),
                 Body::Data(_) | Body::Cross(_) | Body::End | Body::Reset => Ecn::NotEct,
             };
-            let packet = Packet { ecn, ..Packet::new(flow, self.clock, body) };
+            let packet = Packet::new(flow, self.clock, body).with_ecn(ecn);
             let link = &mut self.links[direction.index()];
             if self.tells_arrivals {
                 self.events.push_back(Event::Arrived(direction, link.numbered(&packet).into()));

@@ -1,13 +1,12 @@
 //! What the disciplines of a queue promise to traffic: who is marked and who is lost, how long
 //! packets wait, and who gets which share.
 
-use crate::support::{drain, drain_all, packet};
+use crate::support::{drain, drain_all, of_flow, packet};
 use crate::{MS, SECOND, rate, standing_queue};
 use jostle_common::chance::{Direction, DrawStream, below};
 use jostle_common::ecn::Ecn;
 use jostle_common::time::Instant;
 use jostle_engine::link::Link;
-use jostle_engine::packet::Packet;
 use jostle_engine::stage::{Output, Reason, Stage};
 
 /// A stream of datagrams: its flow and bits, bytes a packet, and nanoseconds from one to the next.
@@ -41,7 +40,7 @@ fn run(link: &mut Link, seed: u64, streams: &[Stream], seconds: u64) -> Vec<Outp
     let mut outputs = Vec::new();
     for (at, Stream { flow, ecn, size, .. }) in arrivals {
         outputs.extend(drain(link, Instant::from_nanos(at)));
-        link.handle(Packet { flow, ecn, ..packet(at, size) });
+        link.handle(of_flow(flow, packet(at, size)).with_ecn(ecn));
     }
     outputs.extend(drain_all(link));
     outputs
@@ -69,7 +68,7 @@ impl Fate {
             match output {
                 Output::Deliver(packet) => {
                     fate.delivered += 1;
-                    fate.marked += u64::from(packet.marked);
+                    fate.marked += u64::from(packet.is_marked());
                     let time = packet.at.since(packet.entered);
                     fate.times.push(time.as_nanos() as f64 / 1e6);
                 }
@@ -185,7 +184,7 @@ fn fq_codel_gives_each_flow_its_share_and_a_sparse_one_no_wait() {
             let while_busy = Instant::from_secs(5)..Instant::from_secs(10);
             sent.map(Output::packet)
                 .filter(|packet| packet.flow == flow && while_busy.contains(&packet.at))
-                .map(|packet| u64::from(packet.size))
+                .map(|packet| u64::from(packet.size()))
                 .sum()
         };
         let shares: Vec<u64> = (1..=8).map(|flow| bytes(&fair, flow)).collect();

@@ -56,8 +56,8 @@ fn run(up: &str, seed: u64, controls: &[CongestionControl], from: u64, seconds: 
                 model.consumed(now, id, Direction::Up, bytes.len());
             }
             Some(Event::Packet(Direction::Up, Output::Deliver(packet))) if packet.at > from => {
-                seen.marked += u64::from(packet.marked);
-                if packet.size > 1000 {
+                seen.marked += u64::from(packet.is_marked());
+                if packet.size() > 1000 {
                     let time = packet.at.since(packet.entered).as_nanos() as u64;
                     seen.waits[packet.flow as usize - 1].push((time - 20 * MS) as f64 / 1e6);
                 }

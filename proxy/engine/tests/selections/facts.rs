@@ -28,7 +28,7 @@ fn tell(link: &mut Link, flow: u32, facts: FlowFacts) {
 
 /// Sends a packet of a flow at a time; true if it is lost.
 fn is_lost(link: &mut Link, flow: u32, at: Instant) -> bool {
-    link.handle(Packet::new(flow, at, Body::Data(vec![0; 100].into())));
+    link.handle(Packet::new(flow, at, Body::data(vec![0; 100])));
     let output = link.poll(at).expect("nothing holds it");
     matches!(output, Output::Discard(..))
 }
@@ -157,7 +157,7 @@ fn age_counts_when_a_packet_enters_the_link() {
            { "rule": "drop", "chance": "100%", "match": { "age": "..500ms" } }"#,
     );
     for at in [0, 400, 499, 500, 700] {
-        link.handle(Packet::new(1, ms(at), Body::Data(vec![0; 100].into())));
+        link.handle(Packet::new(1, ms(at), Body::data(vec![0; 100])));
     }
     let fates: Vec<(u64, bool)> = std::iter::from_fn(|| link.poll(ms(5000)))
         .map(|output| (output.packet().number, matches!(output, Output::Deliver(_))))
@@ -175,7 +175,7 @@ fn one_client_is_delayed_and_no_other() {
     }
     for at in 0..50 {
         for flow in 1..=3 {
-            link.handle(Packet::new(flow, ms(at), Body::Data(vec![0; 100].into())));
+            link.handle(Packet::new(flow, ms(at), Body::data(vec![0; 100])));
         }
     }
     let left: Vec<Packet> =
@@ -216,7 +216,7 @@ fn a_changed_choice_lets_what_is_held_drain_in_order() {
     tell(&mut link, 2, facts("127.0.0.3:5000"));
     link.set_timeline(ms(0), &rule("127.0.0.2").up);
     let send = |link: &mut Link, flow, at| {
-        link.handle(Packet::new(flow, ms(at), Body::Data(vec![0; 100].into())));
+        link.handle(Packet::new(flow, ms(at), Body::data(vec![0; 100])));
     };
     send(&mut link, 1, 0);
     link.set_timeline(ms(10), &rule("127.0.0.3").up);

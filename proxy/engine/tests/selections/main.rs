@@ -31,7 +31,7 @@ fn lost<'a>(link: &mut Link, payloads: impl IntoIterator<Item = (u32, &'a [u8])>
     let mut lost = Vec::new();
     for (index, (flow, payload)) in payloads.into_iter().enumerate() {
         let at = Instant::from_micros(index as u64);
-        link.handle(Packet::new(flow, at, Body::Data(Bytes::copy_from_slice(payload))));
+        link.handle(Packet::new(flow, at, Body::data(Bytes::copy_from_slice(payload))));
         while let Some(output) = link.poll(at) {
             if matches!(output, Output::Discard(..)) {
                 lost.push(index);
@@ -87,7 +87,7 @@ fn what_does_not_match_passes_a_stage_by() {
     let rule = r#"{ "rule": "delay", "time": "10ms", "match": { "size": { "min": "100B" } } }"#;
     let mut link = link(1, rule);
     for (number, size) in [(0, 200usize), (1, 50), (2, 200)] {
-        link.handle(Packet::new(1, Instant::from_millis(number), Body::Data(vec![0; size].into())));
+        link.handle(Packet::new(1, Instant::from_millis(number), Body::data(vec![0; size])));
     }
     let left: Vec<(u64, u64)> = std::iter::from_fn(|| link.poll(Instant::from_millis(99)))
         .map(|output| (output.packet().number, output.packet().at.as_nanos() / 1_000_000))
@@ -173,7 +173,7 @@ fn per_flow_each_flow_has_a_queue_of_its_own() {
             &format!(r#"{{ "rule": "rate", "limit": "8Mbit/s", "queue": "1s", "per": "{per}" }}"#),
         );
         for flow in [1, 2, 1, 2] {
-            link.handle(Packet::new(flow, Instant::START, Body::Data(vec![0; 1000].into())));
+            link.handle(Packet::new(flow, Instant::START, Body::data(vec![0; 1000])));
         }
         std::iter::from_fn(|| link.poll(Instant::from_secs(1)))
             .map(|output| (output.packet().flow, output.packet().at.as_nanos() / 1_000_000))
@@ -186,7 +186,7 @@ fn per_flow_each_flow_has_a_queue_of_its_own() {
 #[test]
 fn a_flow_that_is_over_is_forgotten_when_its_packets_have_left() {
     let mut link = link(1, r#"{ "rule": "delay", "time": "5ms", "per": "flow" }"#);
-    link.handle(Packet::new(1, Instant::START, Body::Data(Bytes::new())));
+    link.handle(Packet::new(1, Instant::START, Body::data(Bytes::new())));
     link.handle(Packet::new(1, Instant::START, Body::End));
     link.forget(1);
     assert_eq!(link.held(), 2);
@@ -357,7 +357,7 @@ fn delays(link: &mut Link, millis: u64, flows: &[u32]) -> BTreeMap<(u64, u32), u
             let now = Instant::from_millis(at);
             outputs.extend(std::iter::from_fn(|| link.poll(now)));
             let size = if at % 2 == 1 { 900 } else { 100 };
-            link.handle(Packet::new(*flow, now, Body::Data(vec![0; size].into())));
+            link.handle(Packet::new(*flow, now, Body::data(vec![0; size])));
         }
     }
     outputs.extend(std::iter::from_fn(|| link.poll(Instant::from_secs(3600))));

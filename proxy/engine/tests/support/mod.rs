@@ -28,7 +28,13 @@ pub(crate) fn link(seed: u64, timeline: &Timeline) -> Link {
 /// A packet of `size` bytes that arrives at `nanos`.
 pub(crate) fn packet(nanos: u64, size: usize) -> Packet {
     static ZEROS: [u8; 65_536] = [0; 65_536];
-    Packet::new(1, Instant::from_nanos(nanos), Body::Data(Bytes::from_static(&ZEROS[..size])))
+    Packet::new(1, Instant::from_nanos(nanos), Body::data(Bytes::from_static(&ZEROS[..size])))
+}
+
+/// The packet, as one of another flow.
+pub(crate) fn of_flow(flow: u32, mut packet: Packet) -> Packet {
+    packet.flow = flow;
+    packet
 }
 
 /// Takes out everything due by `now`.

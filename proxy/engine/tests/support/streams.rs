@@ -78,7 +78,7 @@ impl Run {
                 Event::Discarded(direction, packet) => {
                     let place = packet.trace.rules.trailing_zeros() as u8;
                     let rule = self.carrier.link(direction).rule_key(place).to_owned();
-                    (packet.flow, Told::Discarded(direction, rule, packet.size as usize))
+                    (packet.flow, Told::Discarded(direction, rule, packet.size() as usize))
                 }
                 Event::Packet(..)
                 | Event::Arrived(..)

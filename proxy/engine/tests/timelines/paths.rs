@@ -1,7 +1,7 @@
 //! Paths that change: packets of one path keep their order, and a shorter new path overtakes what
 //! is still on the longer old one.
 
-use crate::support::{drain, drain_all, packet};
+use crate::support::{drain, drain_all, of_flow, packet};
 use crate::{MS, fates, link};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
@@ -138,7 +138,7 @@ fn paths_are_those_of_each_flow() {
     let mut out = Vec::new();
     for (flow, at) in [(1, 0), (2, 5), (1, 10), (2, 10), (3, 11)] {
         out.extend(drain(&mut link, Instant::from_millis(at)));
-        link.handle(Packet { flow, ..packet(at * MS, 100) });
+        link.handle(of_flow(flow, packet(at * MS, 100)));
     }
     // A flow that is over empties on all its paths.
     link.forget(1);
@@ -162,7 +162,7 @@ fn the_end_of_a_stream_overtakes_nothing() {
         let mut link = link(&profile);
         let mut out = Vec::new();
         for (at, body) in [(0, "first"), (9, "second"), (12, "third"), (13, "")] {
-            let body = if body.is_empty() { Body::End } else { Body::Data(body.into()) };
+            let body = if body.is_empty() { Body::End } else { Body::data(body) };
             out.extend(drain(&mut link, Instant::from_millis(at)));
             link.handle(Packet::new(1, Instant::from_millis(at), body));
         }
@@ -170,9 +170,9 @@ fn the_end_of_a_stream_overtakes_nothing() {
             out.extend(drain(&mut link, Instant::from_nanos(100 * MS * step / polls)));
         }
         let bodies: Vec<(&Body, u64)> =
-            out.iter().map(|one| (&one.packet().body, one.packet().at.as_nanos() / MS)).collect();
+            out.iter().map(|one| (one.packet().body(), one.packet().at.as_nanos() / MS)).collect();
         // The mark goes on once path a is empty, and has its own way then.
-        let data = |text: &'static str| Body::Data(text.into());
+        let data = |text: &'static str| Body::data(text);
         let expected =
             [(&data("third"), 32), (&data("first"), 50), (&data("second"), 59), (&Body::End, 79)];
         assert_eq!(bodies, expected);

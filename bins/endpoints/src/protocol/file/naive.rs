@@ -95,7 +95,7 @@ impl<F: Folder> NaiveReceiver<F> {
     fn append(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> io::Result<()> {
         let stream = self.streams.entry(from).or_insert_with(|| BareStream {
             file: None,
-            hasher: Hasher::new(),
+            hasher: self.folder.hasher(),
             size: 0,
             datagrams: 0,
             chunk_size: datagram.len(),

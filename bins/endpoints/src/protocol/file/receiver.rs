@@ -212,7 +212,8 @@ impl<F: Folder> UdpFileReceiver<F> {
         Some(match self.admit(now, from, announced.size) {
             Ok(chunks) => {
                 self.forget_oldest_announced();
-                let transfer = UdpTransfer::new(now, from, id, announced, chunks);
+                let transfer =
+                    UdpTransfer::new(now, from, id, announced, chunks, self.folder.hasher());
                 self.transfers.insert((from, id), transfer);
                 self.touch((from, id));
                 ServerControl::Accept { transfer: id }

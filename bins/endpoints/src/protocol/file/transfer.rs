@@ -66,6 +66,7 @@ impl<P: Partial> UdpTransfer<P> {
         id: u64,
         announced: Announced,
         chunks: u32,
+        hasher: Hasher,
     ) -> Self {
         Self {
             id,
@@ -73,7 +74,7 @@ impl<P: Partial> UdpTransfer<P> {
             announced,
             account: ChunkAccount::new(chunks),
             file: None,
-            hasher: Hasher::new(),
+            hasher,
             hashed: 0,
             phase: TransferPhase::Receiving,
             started: now,

@@ -66,6 +66,8 @@ fn run() -> Summary {
     Summary {
         seed: 7,
         seconds: 12.34,
+        workers: 1,
+        contended: None,
         events_lost: 1,
         events_left_out: 0,
         capture_lost: 0,

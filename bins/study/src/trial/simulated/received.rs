@@ -2,6 +2,7 @@
 //! differs is kept.
 
 use super::Content;
+use jostle_common::digest::Hasher;
 use jostle_endpoints::protocol::file::ChunkState;
 use jostle_endpoints::protocol::finishing::{Finishing, RestOfDigest, StoredFile};
 use jostle_endpoints::protocol::storage::{Folder, Partial, Sink, Source};
@@ -66,6 +67,10 @@ impl Sink for Appended {
         }
         Ok(())
     }
+
+    fn hasher(&self) -> Hasher {
+        self.content.hasher()
+    }
 }
 
 /// A folder for one file that comes from front to back. Its clones are the same folder.
@@ -88,6 +93,10 @@ impl Folder for AppendedFolder {
 
     fn create(&mut self) -> io::Result<Self> {
         Ok(self.clone())
+    }
+
+    fn hasher(&self) -> Hasher {
+        self.0.borrow().content.hasher()
     }
 }
 
@@ -161,6 +170,10 @@ impl Folder for Inbox {
     fn create(&mut self) -> io::Result<Self> {
         *self.pieces.borrow_mut() = Some((0..chunks(&self.content)).map(|_| Piece::Hole).collect());
         Ok(self.clone())
+    }
+
+    fn hasher(&self) -> Hasher {
+        self.content.hasher()
     }
 }
 

@@ -95,7 +95,7 @@ impl Stage for BatchStage {
             packet.trace.choose();
             self.window_packets += 1;
         }
-        self.window_bytes += u64::from(packet.size);
+        self.window_bytes += u64::from(packet.size());
         self.window.push_back(packet);
         if self.is_full() {
             self.close(at);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn packet(number: u64, millis: u64) -> Packet {
-        let body = Body::Data(bytes::Bytes::from_static(&[0; 100]));
+        let body = Body::data(vec![0; 100]);
         Packet { number, ..Packet::new(1, Instant::from_millis(millis), body) }
     }
 

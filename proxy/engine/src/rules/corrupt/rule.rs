@@ -24,8 +24,28 @@ impl CorruptRule {
 }
 
 impl InstantRule for CorruptRule {
+    fn untouched(&mut self, run: &Packet) -> u32 {
+        let ranges = run.sizes().map(|size| self.setting.bit_range(u64::from(size)));
+        if ranges.iter().all(Range::is_empty) {
+            return run.count();
+        }
+        let rate = match self.setting.flips {
+            Flips::Bits { chance, .. } | Flips::Bytes { chance, .. } => {
+                return self.source.misses(run, chance);
+            }
+            Flips::Rate(rate) => rate,
+        };
+        let [all, last] = &ranges;
+        let flips = |index: &u32| {
+            let range = if index + 1 == run.count() { last } else { all };
+            let draw = self.source.draw_nth(run, *index);
+            !range.is_empty() && !each_bit(draw.more(), rate, range).is_empty()
+        };
+        (0..run.count()).find(flips).unwrap_or(run.count())
+    }
+
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
-        let range = self.setting.bit_range(u64::from(packet.body.size()));
+        let range = self.setting.bit_range(u64::from(packet.size()));
         if range.is_empty() {
             return Verdict::Pass;
         }
@@ -39,10 +59,10 @@ impl InstantRule for CorruptRule {
             Flips::Rate(rate) => each_bit(draw.more(), rate, &range),
         };
         if !bits.is_empty() {
-            packet.trace.flipped_bits += bits.len() as u32;
+            packet.set_flipped_bits(packet.flipped_bits() + bits.len() as u32);
             packet.trace.choose();
-            if let Body::Data(bytes) = &mut packet.body {
-                *bytes = flipped(bytes, &bits);
+            if let Body::Data(payload) = packet.body_mut() {
+                *payload = flipped(payload, &bits).into();
             }
         }
         Verdict::Pass
@@ -100,8 +120,8 @@ fn each_bit(stream: DrawStream, rate: Probability, range: &Range<u64>) -> Vec<u6
     chosen
 }
 
-fn flipped(bytes: &Bytes, bits: &[u64]) -> Bytes {
-    let mut copy = BytesMut::from(&bytes[..]);
+fn flipped(bytes: &[u8], bits: &[u64]) -> Bytes {
+    let mut copy = BytesMut::from(bytes);
     for bit in bits {
         copy[(bit / 8) as usize] ^= 0x80 >> (bit % 8);
     }
@@ -125,14 +145,14 @@ mod tests {
         let original = vec![0xA5u8; size];
         (1..=packets)
             .map(|number| {
-                let body = Body::Data(original.clone().into());
+                let body = Body::data(original.clone());
                 let mut packet = Packet { number, ..Packet::new(1, Instant::START, body) };
                 assert_eq!(rule.judge(&mut packet), Verdict::Pass);
-                let Body::Data(bytes) = &packet.body else { unreachable!() };
+                let Body::Data(bytes) = packet.body() else { unreachable!() };
                 let bits: Vec<u64> = (0..size as u64 * 8)
                     .filter(|bit| (bytes[(bit / 8) as usize] ^ 0xA5) & (0x80 >> (bit % 8)) != 0)
                     .collect();
-                assert_eq!(bits.len() as u32, packet.trace.flipped_bits);
+                assert_eq!(bits.len() as u32, packet.flipped_bits());
                 bits
             })
             .collect()

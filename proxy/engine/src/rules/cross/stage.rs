@@ -59,9 +59,9 @@ impl HoldingRule for CrossStage {
     }
 
     fn arrived(&mut self, packet: &Packet) -> u64 {
-        match (&mut self.work, &packet.body) {
+        match (&mut self.work, packet.body()) {
             (Sending::Streams(streams), Body::Cross(cross)) => streams.arrived(packet.at, cross),
-            (Sending::Constant(_), Body::Cross(_)) => u64::from(packet.size),
+            (Sending::Constant(_), Body::Cross(_)) => u64::from(packet.size()),
             _ => 0,
         }
     }

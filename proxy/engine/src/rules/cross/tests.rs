@@ -25,7 +25,7 @@ fn link(rules: &str, seed: u64) -> Link {
 }
 
 fn packet(at: Instant, size: usize) -> Packet {
-    Packet::new(1, at, Body::Data(vec![0; size].into()))
+    Packet::new(1, at, Body::data(vec![0; size]))
 }
 
 /// Sends a packet of `size` bytes every `gap` for `time`, and returns the delay of each in
@@ -301,7 +301,7 @@ fn what_rules_draw_for_others_stays_as_it_is_without_it() {
         assert!(link.counters().cross.sent > 100 || !rules.contains("cross"));
         let fate = |output: Output| {
             let is_lost = matches!(output, Output::Discard(..));
-            (output.packet().number, is_lost, output.packet().trace.flipped_bits)
+            (output.packet().number, is_lost, output.packet().flipped_bits())
         };
         outputs.into_iter().map(fate).collect()
     };

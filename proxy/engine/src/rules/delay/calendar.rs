@@ -62,7 +62,8 @@ impl<T: Due> Calendar<T> {
         }
     }
 
-    pub(super) const fn len(&self) -> usize {
+    #[cfg(test)]
+    const fn len(&self) -> usize {
         self.len
     }
 

@@ -77,6 +77,11 @@ impl Line {
         }
     }
 
+    /// Returns true if every delay is the same.
+    pub(super) const fn is_constant(&self) -> bool {
+        matches!(self, Self::Constant(_))
+    }
+
     /// Returns true if a packet may leave before one that came earlier.
     pub(super) const fn may_overtake(&self) -> bool {
         matches!(self, Self::Free(..))
@@ -128,13 +133,6 @@ impl Line {
             Self::Constant(packets) => packets.front().map(|packet| packet.at),
             Self::Ordered(_, dues) => dues.first_due(),
             Self::Free(packets, _) => packets.first_due(),
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Constant(packets) | Self::Ordered(packets, _) => packets.len(),
-            Self::Free(packets, _) => packets.len(),
         }
     }
 

@@ -21,6 +21,8 @@ pub(in crate::rules) struct DelayStage {
     origin: Origin,
     delays: Delays,
     line: Line,
+    /// The number of packets in it: a run is several.
+    inside: usize,
     /// No packet to come is due before this: the last due time that was inside when the setting
     /// changed.
     floor: Instant,
@@ -120,7 +122,7 @@ impl DelayStage {
         let line = Line::new(delays.are_constant(), setting.reorder);
         let (floor, latest) = (Instant::START, Instant::START);
         let holds_ends = setting.holds_ends;
-        Self { origin: setup.origin, delays, line, floor, latest, holds_ends }
+        Self { origin: setup.origin, delays, line, inside: 0, floor, latest, holds_ends }
     }
 }
 
@@ -148,6 +150,11 @@ impl HoldingRule for DelayStage {
             let due = packet.at;
             self.line.push(packet, due);
         }
+    }
+
+    fn takes_run(&mut self, _: &Packet) -> bool {
+        // Where ends are not held, a change moves the first packet inside apart from the others.
+        self.line.is_constant() && self.holds_ends
     }
 
     #[cfg(test)]
@@ -178,12 +185,15 @@ impl Stage for DelayStage {
         };
         let due = due.max(self.floor);
         self.latest = self.latest.max(due);
+        self.inside += packet.count() as usize;
         self.line.push(packet, due);
     }
 
     #[inline]
     fn poll(&mut self, now: Instant) -> Option<Output> {
-        self.line.pop(now)
+        let output = self.line.pop(now)?;
+        self.inside -= output.packet().count() as usize;
+        Some(output)
     }
 
     #[inline]
@@ -192,6 +202,6 @@ impl Stage for DelayStage {
     }
 
     fn held(&self) -> usize {
-        self.line.len()
+        self.inside
     }
 }

@@ -92,7 +92,50 @@ impl DropRule {
     }
 }
 
+impl DropRule {
+    /// Returns the number of packets at the front of a run that are not lost.
+    pub(in crate::rules) fn spares(&mut self, run: &Packet) -> u32 {
+        let (first, count) = (self.source.number(run), run.count());
+        let until = |found: Option<u32>| found.unwrap_or(count);
+        let number = |index: u32| first + u64::from(index);
+        match &mut self.model {
+            Model::Chance(chance) => self.source.misses(run, *chance),
+            Model::Bursts(chain) => until((0..count).find(|one| chain.state(number(*one)) == 1)),
+            Model::GilbertElliott(chain, loss_bad, loss_good) => until((0..count).find(|one| {
+                let number = number(*one);
+                let loss = if chain.state(number) == 1 { *loss_bad } else { *loss_good };
+                loss.covers(self.source.draw_nth(run, *one).second())
+            })),
+            Model::FourState(chain) => {
+                until((0..count).find(|one| FourStates::loses(chain.state(number(*one)))))
+            }
+            Model::Pattern(chain) => until((0..count).find(|one| chain.state(number(*one)) > 0)),
+            // They come at the same time.
+            Model::Spans(spans) => {
+                if spans.at(run.at).0 {
+                    count
+                } else {
+                    0
+                }
+            }
+            Model::Every(n) => {
+                let next = first.next_multiple_of(*n) - first;
+                u32::try_from(next).map_or(count, |next| next.min(count))
+            }
+            Model::Packets(numbers) => {
+                let next = numbers.get(numbers.partition_point(|one| *one < first));
+                let next = next.and_then(|next| u32::try_from(next - first).ok());
+                next.map_or(count, |next| next.min(count))
+            }
+        }
+    }
+}
+
 impl InstantRule for DropRule {
+    fn untouched(&mut self, run: &Packet) -> u32 {
+        self.spares(run)
+    }
+
     #[inline]
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
         if self.chooses(packet) { Verdict::Discard(Reason::Drop) } else { Verdict::Pass }
@@ -114,7 +157,7 @@ mod tests {
         let mut rule = DropRule::new(setting, Origin { source, epoch: Instant::START });
         numbers
             .filter(|number| {
-                let body = Body::Data(bytes::Bytes::new());
+                let body = Body::data(vec![]);
                 // As the third of each three packets of the link.
                 let packet = Packet::new(1, Instant::from_millis(*number), body);
                 let mut packet = Packet { number: 3 * number, flow_number: *number, ..packet };

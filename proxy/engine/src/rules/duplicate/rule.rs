@@ -20,6 +20,10 @@ impl DuplicateRule {
 }
 
 impl InstantRule for DuplicateRule {
+    fn untouched(&mut self, run: &Packet) -> u32 {
+        self.source.misses(run, self.setting.chance)
+    }
+
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
         if self.source.draw(packet).hits(self.setting.chance) {
             packet.trace.choose();

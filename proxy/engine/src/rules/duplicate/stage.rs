@@ -72,11 +72,8 @@ impl Stage for Copies {
         packet.trace.choose();
         for index in 1..=setting.copies {
             let at = packet.at.plus_nanos(nanos(setting.gap).saturating_mul(u64::from(index)));
-            let copy = Packet {
-                at,
-                copy: copy_number(packet.copy, self.ordinal, index),
-                ..packet.clone()
-            };
+            let number = copy_number(packet.copy(), self.ordinal, index);
+            let copy = packet.clone().as_copy(number).moved_to(at);
             self.made += 1;
             self.later.insert((at, self.made), copy);
         }
@@ -126,7 +123,7 @@ mod tests {
     }
 
     fn data(number: u64, flow: u32, millis: u64) -> Packet {
-        packet(number, flow, millis, Body::Data(bytes::Bytes::new()))
+        packet(number, flow, millis, Body::data(vec![]))
     }
 
     /// Returns the number, copy and time of everything that leaves.
@@ -141,7 +138,8 @@ mod tests {
         }
         outputs.extend(std::iter::from_fn(|| stage.poll(Instant::from_secs(3600))));
         assert_eq!(stage.held(), 0);
-        let seen = |packet: &Packet| (packet.number, packet.copy, packet.at.as_nanos() / 1_000_000);
+        let seen =
+            |packet: &Packet| (packet.number, packet.copy(), packet.at.as_nanos() / 1_000_000);
         outputs.iter().map(|output| seen(output.packet())).collect()
     }
 

@@ -21,6 +21,10 @@ impl MarkRule {
 }
 
 impl InstantRule for MarkRule {
+    fn untouched(&mut self, run: &Packet) -> u32 {
+        if run.ecn == Ecn::Ce { run.count() } else { self.choice.spares(run) }
+    }
+
     #[inline]
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
         // Congestion that was told of before is told of no second time.
@@ -49,7 +53,7 @@ mod tests {
         let profile = Profile::from_json(&format!(r#"{{ "up": [ {rule} ] }}"#)).unwrap();
         let [mut link, _] = Link::both(&profile, 5, "test");
         let said = Ecn::ALL.map(|ecn| {
-            let body = crate::packet::Body::Data(bytes::Bytes::from_static(b"x"));
+            let body = crate::packet::Body::data("x");
             link.handle(Packet { ecn, ..Packet::new(1, Instant::START, body) });
             let Some(Output::Deliver(packet)) = link.poll(Instant::START) else { panic!("{ecn}") };
             packet.ecn
@@ -82,7 +86,7 @@ mod tests {
                 let ecn = Ecn::of_tos((number % 7 % 4) as u8);
                 let through = |link: &mut Link| {
                     let at = Instant::from_millis(number);
-                    let body = crate::packet::Body::Data(bytes::Bytes::from_static(b"x"));
+                    let body = crate::packet::Body::data("x");
                     link.handle(Packet { ecn, ..Packet::new(1, at, body) });
                     link.poll(at).unwrap()
                 };
@@ -92,11 +96,11 @@ mod tests {
                 match (&marked, chosen, ecn) {
                     (Output::Discard(_, Reason::Mark), true, Ecn::NotEct) => {}
                     (Output::Deliver(packet), true, Ecn::Ect0 | Ecn::Ect1) => {
-                        assert_eq!((packet.ecn, packet.marked), (Ecn::Ce, true), "{fields}");
+                        assert_eq!((packet.ecn, packet.is_marked()), (Ecn::Ce, true), "{fields}");
                         assert!(packet.trace.is_signed(0), "{fields}: it is named");
                     }
                     (Output::Deliver(packet), ..) if !chosen || ecn == Ecn::Ce => {
-                        let unchanged = (packet.ecn, packet.marked, packet.trace.rules);
+                        let unchanged = (packet.ecn, packet.is_marked(), packet.trace.rules);
                         assert_eq!(unchanged, (ecn, false, 0), "{fields}");
                     }
                     _ => panic!("{fields}: {number} {ecn}: {marked:?}"),

@@ -20,6 +20,11 @@ impl Cut {
 }
 
 impl InstantRule for Cut {
+    fn untouched(&mut self, run: &Packet) -> u32 {
+        let (is_up, _) = self.spans.at(run.at);
+        if is_up { run.count() } else { 0 }
+    }
+
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
         let (is_up, _) = self.spans.at(packet.at);
         if is_up { Verdict::Pass } else { Verdict::Discard(Reason::Outage) }

@@ -19,12 +19,14 @@ pub(super) struct Hold {
     /// In order of arrival, which is that of leaving; each `at` says when. All of them wait for the
     /// same time.
     packets: VecDeque<Packet>,
+    /// The number of packets among them: a run is several.
+    inside: usize,
 }
 
 impl Hold {
     pub(super) fn new(setting: &Outage, origin: Origin) -> Self {
         let is_endless = setting.up.is_zero();
-        Self { spans: Some(setting.spans(origin)), is_endless, packets: VecDeque::new() }
+        Self { spans: Some(setting.spans(origin)), is_endless, packets: VecDeque::new(), inside: 0 }
     }
 
     /// Returns the time at which a packet that is here at `now` goes.
@@ -40,6 +42,10 @@ impl Hold {
 }
 
 impl HoldingRule for Hold {
+    fn takes_run(&mut self, _: &Packet) -> bool {
+        true
+    }
+
     /// Changes the setting at `now`: what waits goes when the link works by the new one, at once if
     /// it is removed.
     fn retune(&mut self, now: Instant, setting: Option<&dyn RuleSetting>, setup: Setup<'_>) {
@@ -58,11 +64,14 @@ impl Stage for Hold {
         if packet.at > came && !packet.is_mark() {
             packet.trace.choose();
         }
+        self.inside += packet.count() as usize;
         self.packets.push_back(packet);
     }
 
     fn poll(&mut self, now: Instant) -> Option<Output> {
-        self.packets.pop_front_if(|packet| packet.at <= now).map(Output::Deliver)
+        let packet = self.packets.pop_front_if(|packet| packet.at <= now)?;
+        self.inside -= packet.count() as usize;
+        Some(Output::Deliver(packet))
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -70,7 +79,7 @@ impl Stage for Hold {
     }
 
     fn held(&self) -> usize {
-        self.packets.len()
+        self.inside
     }
 }
 
@@ -92,10 +101,7 @@ mod tests {
     }
 
     fn packet(number: u64, millis: u64) -> Packet {
-        Packet {
-            number,
-            ..Packet::new(1, Instant::from_millis(millis), Body::Data(bytes::Bytes::new()))
-        }
+        Packet { number, ..Packet::new(1, Instant::from_millis(millis), Body::data(vec![])) }
     }
 
     fn drained(stage: &mut Hold, until: u64) -> Vec<(u64, u64)> {

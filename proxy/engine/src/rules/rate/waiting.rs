@@ -43,7 +43,7 @@ impl Waiting {
     /// Returns the bytes a packet takes on the link.
     #[inline]
     pub(super) fn bytes(&self, packet: &Packet) -> u64 {
-        if packet.is_mark() { 0 } else { u64::from(packet.size) + u64::from(self.overhead) }
+        if packet.is_mark() { 0 } else { u64::from(packet.size()) + u64::from(self.overhead) }
     }
 
     #[inline]

@@ -20,10 +20,14 @@ impl Ahead {
 }
 
 impl InstantRule for Ahead {
+    fn untouched(&mut self, run: &Packet) -> u32 {
+        self.source.misses(run, self.chance)
+    }
+
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
         if self.source.draw(packet).hits(self.chance) {
             packet.trace.choose();
-            packet.ahead = true;
+            packet.send_ahead();
         }
         Verdict::Pass
     }

@@ -18,8 +18,14 @@ impl SizeRule {
 }
 
 impl InstantRule for SizeRule {
+    fn untouched(&mut self, run: &Packet) -> u32 {
+        // The last one is the smallest.
+        let [largest, _] = run.sizes();
+        if largest > self.setting.max { 0 } else { run.count() }
+    }
+
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
-        if packet.size > self.setting.max {
+        if packet.size() > self.setting.max {
             Verdict::Discard(Reason::TooLarge)
         } else {
             Verdict::Pass

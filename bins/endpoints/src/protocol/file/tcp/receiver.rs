@@ -69,7 +69,7 @@ pub struct TcpFileReceiver<F: Folder> {
 impl<F: Folder> TcpFileReceiver<F> {
     /// Creates the receiving end of a connection that begins at `now`.
     pub fn new(settings: TcpFileReceiverSettings, now: Instant, folder: F) -> Self {
-        let phase = ReceivingPhase::Receiving { file: None, hasher: Hasher::new() };
+        let phase = ReceivingPhase::Receiving { file: None, hasher: folder.hasher() };
         let (started, heard) = (now, now);
         let (has_data, size, received) = (false, 0, None);
         let hint = (None, false);

@@ -32,14 +32,17 @@ type Fates = Vec<Option<(u64, Bytes)>>;
 fn sent(link: &mut Link, count: usize, gap: u64) -> Fates {
     let mut fates = vec![None; count];
     let mut note = |output: Output| {
-        if let Output::Deliver(Packet { number, at, body: Body::Data(payload), .. }) = output {
-            fates[number as usize - 1] = Some((at.as_nanos(), payload));
+        if let Output::Deliver(packet) = output
+            && let Body::Data(payload) = packet.body()
+        {
+            let fate = (packet.at.as_nanos(), payload.to_bytes());
+            fates[packet.number as usize - 1] = Some(fate);
         }
     };
     for index in 0..count {
         let at = Instant::from_nanos(index as u64 * gap);
         std::iter::from_fn(|| link.poll(at)).for_each(&mut note);
-        link.handle(Packet::new(1, at, Body::Data(vec![0xA5; PAYLOAD].into())));
+        link.handle(Packet::new(1, at, Body::data(vec![0xA5; PAYLOAD])));
     }
     while let Some(at) = link.deadline() {
         std::iter::from_fn(|| link.poll(at)).for_each(&mut note);

@@ -186,7 +186,7 @@ fn beside_the_rfc(seed: u64, k: f64, shift: Option<u64>, shares: [u64; 2]) -> Se
             };
             let bytes = 60 + below(draw.first() << 20, 1441);
             rfc.enqueue((now, bytes, bits));
-            let body = Body::Data(vec![0; bytes as usize].into());
+            let body = Body::data(vec![0; bytes as usize]);
             let ecn = Ecn::of_tos(bits);
             queue.push(Packet { ecn, flow_number: now, ..Packet::new(1, at, body) });
         }
@@ -247,7 +247,7 @@ fn the_gains_follow_from_the_round_trip() {
 fn an_end_of_a_stream_stays_behind_its_packets() {
     let mut queue = DualQueue::new(DualPi2Setting::rfc(), Instant::START, Instant::START, 0);
     let packet = |flow, ecn| {
-        let body = Body::Data(vec![0; 1000].into());
+        let body = Body::data(vec![0; 1000]);
         Packet { ecn, ..Packet::new(flow, Instant::START, body) }
     };
     for (flow, ecn) in [(1, Ecn::Ect0), (2, Ecn::Ect1), (1, Ecn::Ect0), (2, Ecn::Ect1)] {

@@ -114,7 +114,7 @@ fn queues(seed: u64, queues: u32) -> FlowQueues {
 }
 
 fn packet(flow: u32, at: u64, bytes: u64, ecn: Ecn) -> Packet {
-    let body = Body::Data(vec![0; bytes as usize].into());
+    let body = Body::data(vec![0; bytes as usize]);
     Packet { ecn, ..Packet::new(flow, Instant::from_nanos(at), body) }
 }
 

@@ -1,0 +1,175 @@
+//! The way of a packet through the rules of a link, up to the first that holds it.
+//!
+//! A run goes as far as no rule tells its packets apart. A rule that chooses one of them splits it:
+//! what is in front goes all the way first, then the chosen one, then the rest, as single packets
+//! would. Between them what they left due at that time is done, as between single packets.
+
+use super::Link;
+use crate::packet::{Body, Packet};
+use crate::rules::{Timing, Work, copy_number};
+use crate::stage::{Output, Verdict};
+
+/// What an element does with a run.
+enum Meeting {
+    /// Nothing.
+    Pass,
+    /// It takes it in whole.
+    Hold,
+    /// It lets so many packets at the front of it pass, and looks at the next by itself.
+    Split(u32),
+}
+
+impl Link {
+    /// Takes a packet through the elements from `start` on, up to the first that holds it.
+    pub(super) fn pass(&mut self, start: usize, mut packet: Packet) {
+        let mut index = start;
+        while index < self.elements.len() {
+            if packet.is_run() {
+                match self.meet(index, &packet) {
+                    Meeting::Pass => {}
+                    Meeting::Hold => return self.hold(index, packet),
+                    Meeting::Split(front) => {
+                        self.pass_parts(index, front, &mut packet);
+                        continue;
+                    }
+                }
+                index += 1;
+                continue;
+            }
+            let element = &mut self.elements[index];
+            let watched = self.watch.is_on(&packet);
+            if element.is_passed_by(&packet, &self.flows) {
+                if watched {
+                    self.watch.pass_by(&element.rule, &packet);
+                }
+                index += 1;
+                continue;
+            }
+            if watched {
+                self.watch.arrive(&element.rule, &packet);
+            }
+            let verdict = match &mut element.work {
+                Work::Instant(rule) => {
+                    let flipped = packet.flipped_bits();
+                    let verdict = if self.sends && packet.is_cross() {
+                        let epoch = self.epoch.expect("what was sent had a beginning");
+                        let rule = element.rule_for_cross(&self.key, epoch);
+                        rule.map_or(Verdict::Pass, |rule| rule.judge(&mut packet))
+                    } else {
+                        rule.judge(&mut packet)
+                    };
+                    // Flipped bytes are bytes of their own.
+                    if packet.flipped_bits() != flipped
+                        && let (Some((charge, _)), Body::Data(payload)) =
+                            (&self.charge, packet.body_mut())
+                    {
+                        *payload = charge.memory().charge(payload.to_bytes()).into();
+                    }
+                    verdict
+                }
+                Work::Holding(_) => return self.hold(index, packet),
+            };
+            let place = element.place;
+            if watched {
+                let goes_on = !matches!(verdict, Verdict::Discard(_));
+                self.watch.judged(goes_on, !goes_on || packet.trace.is_chosen());
+            }
+            match verdict {
+                Verdict::Pass => packet.trace.sign(place),
+                Verdict::Discard(reason) => {
+                    packet.trace.choose();
+                    packet.trace.sign(place);
+                    return self.put_out(Output::Discard(packet, reason));
+                }
+                Verdict::Copies(count) => {
+                    packet.trace.sign(place);
+                    return self.pass_copies(index, packet, count);
+                }
+            }
+            index += 1;
+        }
+        self.put_out(Output::Deliver(packet));
+    }
+
+    /// Lets the stage at `index` take a packet in.
+    #[inline]
+    fn hold(&mut self, index: usize, packet: Packet) {
+        let element = &mut self.elements[index];
+        let Work::Holding(stage) = &mut element.work else { return };
+        let (watched, is_cross) = (self.watch.is_on(&packet), packet.is_cross());
+        let due = stage.take(packet);
+        let copies = match element.timing {
+            Timing::Trailing => stage.copies_made(),
+            Timing::Instant
+            | Timing::Waiting
+            | Timing::Sending
+            | Timing::Stream
+            | Timing::Socket => 0,
+        };
+        if watched {
+            self.watch.held(copies);
+        }
+        self.set_due(index, due);
+        if copies > 0 {
+            self.count_copies(copies, is_cross);
+        }
+    }
+
+    /// Takes a packet on that the rule at `index` has copied, and its copies behind it.
+    fn pass_copies(&mut self, index: usize, packet: Packet, count: u32) {
+        let ordinal = self.elements[index].rule.ordinal;
+        // The original goes all the way first, as it would without its copies; each of them then
+        // meets the rules behind this one with draws of its own.
+        let (parent, original) = (packet.copy(), packet.clone());
+        self.pass(index + 1, packet);
+        for copy in 1..=count {
+            self.count_copies(1, original.is_cross());
+            let copy = copy_number(parent, ordinal, copy);
+            self.pass(index + 1, original.clone().as_copy(copy));
+        }
+    }
+
+    fn count_copies(&mut self, count: u32, of_cross: bool) {
+        self.pieces += u64::from(count);
+        self.counters.copies_made(count, of_cross);
+    }
+
+    /// Asks the element at `index` what it does with a run.
+    fn meet(&mut self, index: usize, run: &Packet) -> Meeting {
+        let Self { elements, flows, .. } = self;
+        let element = &mut elements[index];
+        match element.passes_run_by(run, flows) {
+            Some(true) => return Meeting::Pass,
+            Some(false) => {}
+            None => return Meeting::Split(0),
+        }
+        match &mut element.work {
+            Work::Instant(rule) => match rule.untouched(run) {
+                front if front >= run.count() => Meeting::Pass,
+                front => Meeting::Split(front),
+            },
+            Work::Holding(stage) => match stage.takes_run(run) {
+                true => Meeting::Hold,
+                false => Meeting::Split(0),
+            },
+        }
+    }
+
+    /// Lets the first packets of a run pass the rule at `index`, `front` of them whole and the one
+    /// behind by itself, unless that is the last: then it stays, as a single packet.
+    fn pass_parts(&mut self, index: usize, front: u32, run: &mut Packet) {
+        let at = run.at;
+        if front > 0 {
+            self.pieces += 1;
+            let front = run.split_to(front);
+            self.pass(index + 1, front);
+            self.settle_behind(index, at);
+        }
+        if run.is_run() {
+            self.pieces += 1;
+            let single = run.split_to(1);
+            self.pass(index, single);
+            self.settle_behind(index, at);
+        }
+    }
+}

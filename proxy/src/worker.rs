@@ -1,0 +1,312 @@
+//! One event loop: it relays what its site has, and carries out orders between two turns.
+
+use crate::control::PAGE_RELAYS;
+use crate::crew::Crew;
+use crate::flow::FlowOrder;
+use crate::meeting::{Caller, Ear, meet};
+use crate::network::Network;
+use crate::orders::{Carried, Order, OrderError, Reply};
+use crate::reactor::Readiness;
+use crate::shared::Contention;
+use crate::site::{Site, Sites};
+use crate::snapshot::{Page, Reading};
+use crate::summary::MemorySummary;
+use jostle_common::clock::Clock;
+use jostle_common::time::Instant;
+use mio::Token;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+/// The time that sockets are served before the links are looked after again.
+const TURN: Duration = Duration::from_micros(500);
+
+/// The most orders that are carried out before the sockets have their turns.
+const ORDERS_PER_TURN: usize = 8;
+
+/// An event loop, without the site that it works on.
+pub(crate) struct Worker {
+    /// Its number, from 0.
+    pub(crate) number: usize,
+    pub(crate) network: Network,
+    pub(crate) crew: Arc<Crew>,
+    pub(crate) mailbox: Receiver<Order>,
+    /// What the first loop calls the others with.
+    pub(crate) callers: Vec<Caller>,
+    /// What the others hear it with.
+    pub(crate) ear: Option<Ear>,
+    pub(crate) contention: Contention,
+}
+
+/// The loops that an order concerns.
+enum Concern {
+    /// This one alone.
+    This,
+    /// Another one alone.
+    Other(usize),
+    /// Several.
+    Several,
+}
+
+/// Ends all loops if this one panics: its routes are dead, and nobody would hear of it.
+struct Watchdog(Arc<Crew>);
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop(Duration::ZERO);
+        }
+    }
+}
+
+impl Worker {
+    /// Relays until the proxy is stopped, then finishes what is open for as long as it was told.
+    /// Returns itself and the site; `None` if a loop failed that it was lent to.
+    pub(crate) fn run(self, mut site: Box<Site>) -> Option<(Self, Box<Site>)> {
+        let _watchdog = Watchdog(Arc::clone(&self.crew));
+        let mut draining_since = None;
+        let mut reports = Vec::new();
+        loop {
+            // Of several requests to stop the shortest counts, also of those that come later.
+            let stopped = || self.crew.flags().stopped();
+            let stop_at = draining_since.zip(stopped()).map(|(since, drain)| since + drain);
+            let deadline = [site.fleet.deadline(), site.turn.sinks.deadline(), stop_at];
+            let now = match site.turn.reactor.wait(deadline.into_iter().flatten().min()) {
+                Ok(now) => now,
+                Err(error) => {
+                    log::error!("the event loop failed: {error}");
+                    self.crew.stop(Duration::ZERO);
+                    break;
+                }
+            };
+            site.turn.now = now;
+            if let Some(ear) = &self.ear {
+                site = ear.attend(site)?;
+            }
+            self.obey(&mut site);
+            serve(&mut site, &mut reports);
+            if draining_since.is_none() && stopped().is_some() {
+                // The turn began before it was asked to end: what came meanwhile came in time.
+                site.turn.now = site.turn.reactor.now();
+                draining_since = Some(site.turn.now);
+                let Site { fleet, turn, .. } = &mut *site;
+                fleet.drain(turn);
+            }
+            site.work();
+            site.turn.sinks.flush(now);
+            if draining_since.is_some() {
+                let is_drained = site.turn.reactor.agains() == 0 && site.fleet.is_over();
+                let are_drained = self.crew.are_drained(self.number, is_drained);
+                if are_drained || stop_at.is_some_and(|at| at <= now) {
+                    break;
+                }
+            }
+        }
+        Some((self, site))
+    }
+
+    /// Carries out what was ordered from outside, and takes what the resolver has found.
+    pub(crate) fn obey(&self, site: &mut Site) {
+        self.network.switch(self.crew.flags().rules_on(), site);
+        for _ in 0..ORDERS_PER_TURN {
+            let Ok(order) = self.mailbox.try_recv() else { break };
+            // To look through all flows of a route takes a good part of a turn.
+            let is_long = matches!(order, Order::Flow(_, FlowOrder::List(..)));
+            self.take_order(order, site);
+            // There may be more, and a wake-up tells of many.
+            self.crew.wake(self.number);
+            if is_long {
+                break;
+            }
+        }
+        while let Some(answer) = site.turn.names.answer() {
+            self.network.learn(answer, site);
+        }
+        while let Some(found) = site.turn.asked.answer(site.turn.now) {
+            let Site { fleet, turn, .. } = &mut *site;
+            for &relay in &found.relays {
+                fleet.take_name(relay, &found, turn);
+            }
+        }
+    }
+
+    /// Carries an order out, with the loops that it concerns, or passes it on.
+    fn take_order(&self, order: Order, site: &mut Site) {
+        match self.concern(&order) {
+            Concern::This => self.carry_out(order, &mut Sites::new(site, &mut [])),
+            Concern::Several if self.number == 0 => {
+                self.contention.meetings.add();
+                let mut lent = meet(&self.callers);
+                let mut sites = Sites::new(site, &mut lent.sites);
+                // From here on it is one moment for all.
+                let now = sites.leader().turn.reactor.now();
+                sites.all().for_each(|site| site.turn.now = now);
+                self.carry_out(order, &mut sites);
+            }
+            Concern::Several => self.pass_on(order, 0),
+            Concern::Other(number) => self.pass_on(order, number),
+        }
+    }
+
+    fn pass_on(&self, order: Order, number: usize) {
+        if let Err((order, error)) = self.crew.send(number, order) {
+            order.refuse(error);
+        }
+    }
+
+    fn concern(&self, order: &Order) -> Concern {
+        if self.crew.len() == 1 {
+            return Concern::This;
+        }
+        let of = |id| match self.network.sites_of(id) {
+            Ok(sites) if sites.len() > 1 => Concern::Several,
+            Ok(sites) if sites.start != self.number => Concern::Other(sites.start),
+            // One that is not there is refused here as well as anywhere.
+            Ok(_) | Err(_) => Concern::This,
+        };
+        match order {
+            Order::Switch(..) => Concern::Several,
+            Order::Add(new, _) | Order::Replace(_, new, ..)
+                if self.network.loops_of(&new.route) > 1 =>
+            {
+                Concern::Several
+            }
+            Order::Replace(id, ..)
+            | Order::Remove(id, ..)
+            | Order::Close(id, _)
+            | Order::SetProfile(id, ..)
+            | Order::SetRule(id, ..)
+            | Order::RemoveRule(id, ..) => of(*id),
+            Order::Add(..)
+            | Order::Routes(_)
+            | Order::Read(..)
+            | Order::ReadOn(..)
+            | Order::Flow(..)
+            | Order::AddSink(..) => Concern::This,
+        }
+    }
+
+    fn carry_out(&self, order: Order, sites: &mut Sites<'_>) {
+        let Self { network, .. } = self;
+        let now = sites.leader().turn.now;
+        match order {
+            Order::Add(route, reply) => {
+                let added = network.add(*route, sites).and_then(|id| network.state(id, sites));
+                answer(&reply, carried(now, added));
+            }
+            Order::Replace(id, route, drain, reply) => {
+                let began = network.began(id, sites);
+                let replaced = network.replace(id, *route, drain, sites);
+                let state = replaced.and_then(|()| Ok((network.state(id, sites)?, began?)));
+                answer(&reply, carried(now, state));
+            }
+            Order::Remove(id, drain, reply) => {
+                let began = network.began(id, sites);
+                let removed = network.remove(id, drain, sites);
+                answer(&reply, carried(now, removed.and(began)));
+            }
+            Order::Close(id, reply) => {
+                let began = network.began(id, sites);
+                answer(&reply, carried(now, network.close(id, sites).and(began)));
+            }
+            Order::SetProfile(id, profile, reply) => {
+                let set = network.set_profile(id, *profile, sites);
+                answer(&reply, carried(now, set.and_then(|()| network.began(id, sites))));
+            }
+            Order::SetRule(id, direction, rule, reply) => {
+                let set = network.set_rule(id, direction, &rule, sites);
+                answer(&reply, carried(now, set.and_then(|()| network.began(id, sites))));
+            }
+            Order::RemoveRule(id, direction, key, reply) => {
+                let removed = network.remove_rule(id, direction, &key, sites);
+                answer(&reply, carried(now, removed.and_then(|()| network.began(id, sites))));
+            }
+            Order::Switch(on, reply) => {
+                self.crew.flags().switch(on);
+                sites.all().for_each(|site| network.switch(on, site));
+                answer(&reply, carried(now, Ok(network.all_began(sites))));
+            }
+            Order::Flow(id, FlowOrder::List(after, reply)) => {
+                answer(&reply, network.flows(id, after, sites.leader()));
+            }
+            Order::Flow(id, FlowOrder::Find(flow, reply)) => {
+                answer(&reply, network.flow(id, flow, sites.leader()));
+            }
+            Order::Flow(id, FlowOrder::End(flow, ending, reply)) => {
+                answer(&reply, network.end_flow(id, flow, ending, sites.leader()));
+            }
+            Order::Routes(reply) => answer(&reply, Ok(network.states(sites))),
+            Order::Read(relays, reply) => {
+                let site = sites.leader();
+                if site.number == 0 {
+                    site.turn.sinks.counters_read();
+                }
+                answer(&reply, Ok(self.read(site, relays)));
+            }
+            Order::ReadOn(from, reply) => {
+                answer(&reply, Ok(Page::of(sites.leader(), from, PAGE_RELAYS)));
+            }
+            Order::AddSink(mut sink, reply) => {
+                let turn = &mut sites.leader().turn;
+                let epoch = turn.reactor.now().since(Instant::START);
+                sink.begin(Clock::wall().saturating_sub(epoch));
+                turn.sinks.add(sink);
+                answer(&reply, Ok(()));
+            }
+        }
+    }
+
+    /// Reads the counters, of so many relays of this loop.
+    pub(crate) fn read(&self, site: &Site, relays: usize) -> Reading {
+        let at = site.turn.reactor.now();
+        let flags = self.crew.flags();
+        let memory = self.network.memory();
+        let (used, peak, bound) = (memory.used(), memory.peak(), memory.limit());
+        Reading {
+            at,
+            seed: self.network.seed(),
+            seconds: at.since(flags.started()).as_secs_f64(),
+            workers: self.crew.len(),
+            contended: self.contention.counted(),
+            events: site.turn.sinks.lines(),
+            held_bytes: self.network.held_bytes(),
+            memory: MemorySummary { used, peak, bound, waiting: 0 },
+            is_draining: flags.stopped().is_some(),
+            rules_on: flags.rules_on(),
+            past: site.past.clone(),
+            page: Page::of(site, 0, relays),
+        }
+    }
+}
+
+/// Lets the sockets have their turns.
+pub(crate) fn serve(site: &mut Site, reports: &mut Vec<(Token, Readiness)>) {
+    let Site { fleet, turn, .. } = site;
+    reports.clear();
+    reports.extend(turn.reactor.reports());
+    for &(token, readiness) in reports.iter() {
+        if let Some(owner) = turn.reactor.owner(token) {
+            fleet.note(owner, readiness, turn);
+        }
+    }
+    // Those who ask once more meanwhile, or are not reached, wait for the next turn: what is
+    // due must not wait for them.
+    for _ in 0..turn.reactor.agains() {
+        let token = turn.reactor.next_again();
+        if let Some(owner) = token.and_then(|token| turn.reactor.owner(token)) {
+            fleet.serve(owner, turn);
+        }
+        if turn.reactor.now() > turn.now + TURN {
+            break;
+        }
+    }
+}
+
+fn carried<T>(at: Instant, result: Result<T, OrderError>) -> Result<Carried<T>, OrderError> {
+    result.map(|outcome| Carried { at, outcome })
+}
+
+/// A caller that does not wait any more needs no answer.
+fn answer<T>(reply: &Reply<T>, result: Result<T, OrderError>) {
+    let _ = reply.try_send(result);
+}
