@@ -239,3 +239,58 @@ fn a_further_request_takes_one_round_trip_and_no_handshake() {
     }
     assert_eq!(server.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "one connection");
 }
+
+/// A listener whose backlog is full, so that it answers nobody; and what fills it.
+fn mute() -> (SocketAddr, Vec<socket2::Socket>) {
+    let new = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let listener = new();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut sockets = vec![listener];
+    for _ in 0..4 {
+        let one = new();
+        one.set_nonblocking(true).unwrap();
+        let _ = one.connect(&address);
+        sockets.push(one);
+    }
+    (address.as_socket().unwrap(), sockets)
+}
+
+#[test]
+fn an_address_that_never_answers_leaves_time_to_the_others() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let (mute, _sockets) = mute();
+    let seconds = Duration::from_secs;
+    for (addresses, reached) in [
+        (vec![mute, mute, server.local_addr().unwrap()], Some(seconds(6))),
+        (vec![mute, nobody(), server.local_addr().unwrap()], Some(seconds(3))),
+        (vec![mute, server.local_addr().unwrap()], Some(Duration::from_millis(4500))),
+        (vec![server.local_addr().unwrap(), mute], Some(Duration::from_nanos(1))),
+        (vec![mute; 3], None),
+    ] {
+        let route = format!(r#"{{ "listen": "127.0.0.1:0", "upstream": "{mute}" }}"#);
+        let mut proxy = Driven::with(&route, |settings| settings.connect_timeout = seconds(9));
+        let Site { fleet, turn, .. } = &mut *proxy.proxy.first.1;
+        fleet.touch(0).set_addresses(addresses.clone(), turn);
+        let mut client = proxy.connect();
+        if let Some(at) = reached {
+            proxy.go_to(at - Duration::from_nanos(1));
+            let early = server.accept();
+            if at > seconds(1) {
+                assert_eq!(early.unwrap_err().kind(), ErrorKind::WouldBlock, "{addresses:?}");
+                proxy.go_to(at);
+                server.accept().unwrap_or_else(|error| panic!("{addresses:?}: {error}"));
+            } else {
+                early.unwrap();
+            }
+            // A look at what was tried is not taken for one at what is there.
+            assert_eq!(proxy.around(seconds(20), &mut client), [b"", b""]);
+        } else {
+            assert_eq!(proxy.around(seconds(9) - Duration::from_nanos(1), &mut client), [b"", b""]);
+            proxy.go_to(seconds(9));
+            assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        }
+    }
+}

@@ -286,6 +286,7 @@ impl TcpRelay {
             None => self.upstream.addresses(connection.client_address).into(),
         };
         let (until, id) = (turn.now + turn.options.connect_timeout, connection.id);
+        connection.connect_until = until;
         self.give_up_at(until, index, id);
         self.connect_next(index, turn);
     }
@@ -318,6 +319,7 @@ impl TcpRelay {
                     let connection = self.connections.at(index);
                     let (id, local) = (connection.id, end.stream.local_addr());
                     connection.set_upstream(end);
+                    self.share_time(index, turn);
                     if let Ok(local) = local {
                         self.observe(id, FlowEvent::Reached { local, upstream: address }, turn);
                     }
@@ -343,6 +345,41 @@ impl TcpRelay {
         self.refuse(index, failure, &cause, turn);
     }
 
+    /// Gives the address that is tried its share of the time that is left, so that one which never
+    /// answers leaves some to the others.
+    fn share_time(&mut self, index: usize, turn: &Turn) {
+        let connection = self.connections.at(index);
+        let others = u32::try_from(connection.addresses.len()).unwrap_or(u32::MAX);
+        if others == 0 {
+            return;
+        }
+        let share = connection.connect_until.since(turn.now) / others.saturating_add(1);
+        let until = turn.now + share;
+        connection.attempt = Some(until);
+        self.attempts.insert((until, index, connection.id));
+    }
+
+    /// Forgets until when an address had to answer.
+    pub(super) fn forget_attempt(&mut self, index: usize, id: u32, attempt: Option<Instant>) {
+        if let Some(until) = attempt {
+            self.attempts.remove(&(until, index, id));
+        }
+    }
+
+    /// Tries the next address where one has not answered in its share of the time.
+    pub(super) fn end_attempts(&mut self, turn: &mut Turn) {
+        while let Some(&attempt) = self.attempts.first().filter(|(until, ..)| *until <= turn.now) {
+            self.attempts.remove(&attempt);
+            let (_, index, id) = attempt;
+            let Some(connection) = self.connections.get_same(index, id) else { continue };
+            connection.attempt = None;
+            if connection.progress == Progress::Connecting {
+                connection.drop_source(Direction::Down, turn);
+                self.connect_next(index, turn);
+            }
+        }
+    }
+
     /// The upstream has answered, one way or the other.
     pub(super) fn conclude_connect(&mut self, index: usize, turn: &mut Turn) {
         let connection = self.connections.at(index);
@@ -357,6 +394,12 @@ impl TcpRelay {
             Ok(Some(error)) | Err(error) => Err(error),
         };
         let outcome = outcome.map_err(|error| error.kind());
+        if outcome != Err(io::ErrorKind::NotConnected) || upstream.has_failed() {
+            let (id, attempt) = (connection.id, connection.attempt.take());
+            self.forget_attempt(index, id, attempt);
+        }
+        let connection = self.connections.at(index);
+        let Some(upstream) = connection.source(Direction::Down) else { return };
         match outcome {
             Ok(()) | Err(io::ErrorKind::ConnectionReset) => {
                 if outcome.is_err() {

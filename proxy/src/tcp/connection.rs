@@ -33,6 +33,10 @@ pub(super) struct RelayedConnection {
     pub(super) look: Option<Instant>,
     /// The hops that its client's first packet had left, if that is known.
     pub(super) hops: Option<u8>,
+    /// Until when the upstream has to answer, whatever addresses it has.
+    pub(super) connect_until: Instant,
+    /// Until when the address has to answer that is tried now, if it is not the last.
+    pub(super) attempt: Option<Instant>,
     /// The upstream's addresses that are still to be tried.
     pub(super) addresses: VecDeque<SocketAddr>,
     /// What is said of where it wants to go, while it says so.
@@ -96,6 +100,8 @@ impl RelayedConnection {
             last: now,
             look: None,
             hops: None,
+            connect_until: now,
+            attempt: None,
             addresses: VecDeque::new(),
             asking: None,
             association: None,

@@ -46,7 +46,7 @@ use jostle_engine::route::Route;
 use jostle_engine::tcp;
 use jostle_forward::Failure;
 use silence::Silences;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -65,6 +65,8 @@ pub(crate) struct TcpRelay {
     /// Connections whose upstream has yet to be found or to answer, and until when. All have the same time, so the
     /// first is the earliest.
     connecting: VecDeque<(Instant, usize, u32)>,
+    /// Connects to an address that is not the last, and until when they have to be answered.
+    attempts: BTreeSet<(Instant, usize, u32)>,
     /// Connections that wait for the name of the upstream.
     nameless: VecDeque<(usize, u32)>,
     /// Connections that a rule closed and whose sides were told so, and until when they are waited
@@ -138,6 +140,7 @@ impl TcpRelay {
             accounts: Direction::BOTH.map(account),
             connections: Connections::new(joint.clone()),
             connecting: VecDeque::new(),
+            attempts: BTreeSet::new(),
             nameless: VecDeque::new(),
             closing: VecDeque::new(),
             silences: Silences::default(),
@@ -257,6 +260,7 @@ impl TcpRelay {
         }
         self.observe(connection.id, FlowEvent::Closed, turn);
         self.silences.forget(connection.look, index, connection.id);
+        self.forget_attempt(index, connection.id, connection.attempt);
         debug_assert!(self.silences.len() <= self.connections.len(), "none is left behind");
         for direction in Direction::BOTH {
             connection.drop_source(direction, turn);
@@ -327,18 +331,20 @@ impl Relay for TcpRelay {
             self.connecting.pop_front();
             self.time_out(index, id, turn);
         }
+        self.end_attempts(turn);
         self.end_asking(turn);
         self.end_closing(turn);
         self.retry_accept(turn);
         self.retry_starved(turn);
         self.cut_silent(turn);
         let connecting = self.connecting.front().map(|(at, ..)| *at);
+        let attempt = self.attempts.first().map(|(at, ..)| *at);
         let closing = self.closing.front().map(|(at, ..)| *at);
         let carried = self.carriage.keep_up(turn.now);
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
         let (resting, silent) = (self.acceptor.deadline(), self.silences.deadline());
         let door = self.mind_door(turn);
-        let timers = [carried, connecting, closing, resting, silent, self.askings.deadline()];
+        let timers = [carried, connecting, attempt, closing, resting, silent, self.askings.deadline()];
         timers.into_iter().chain([sought, door]).flatten().min()
     }
 
