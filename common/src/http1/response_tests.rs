@@ -35,10 +35,7 @@ fn answers_are_followed_to_their_end_and_no_further() {
         ("HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\n\r\n".to_owned(), Ended),
         (format!("{chunked}0\r\n\r\n"), Ended),
         (format!("{chunked}3;a=b\r\nabc\r\n0A\r\n0123\n\n6789\r\n0\r\nX: y\r\n\r\n"), Ended),
-        (
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n".to_owned(),
-            Ended,
-        ),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n".to_owned(), Ended),
         // Without a body.
         ("HTTP/1.1 204 No Content\r\n\r\n".to_owned(), Ended),
         ("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n".to_owned(), Ended),

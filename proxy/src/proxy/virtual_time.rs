@@ -50,7 +50,8 @@ impl Driven {
         site.work();
         // The timer reports too, and says nothing of a socket.
         let reactor = &site.turn.reactor;
-        reactor.agains() > 0 || self.reports.iter().any(|(token, _)| reactor.owner(*token).is_some())
+        reactor.agains() > 0
+            || self.reports.iter().any(|(token, _)| reactor.owner(*token).is_some())
     }
 
     /// Serves the sockets until none of them has anything, without going on in time.
@@ -291,6 +292,79 @@ fn an_address_that_never_answers_leaves_time_to_the_others() {
             assert_eq!(proxy.around(seconds(9) - Duration::from_nanos(1), &mut client), [b"", b""]);
             proxy.go_to(seconds(9));
             assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        }
+    }
+}
+
+#[test]
+fn a_rule_on_a_target_looks_at_those_alone_who_asked_for_it() {
+    let servers = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [slow, other] = servers.each_ref().map(|server| server.local_addr().unwrap());
+    let chosen = format!(r#""match": {{ "target": "127.0.0.1:{}" }}"#, slow.port());
+    let delay = format!(r#"{{ "rule": "delay", "time": "300ms", {chosen} }}"#);
+    let mut proxy = Driven::new(&format!(
+        r#"{{ "listen": "socks5://127.0.0.1:0", "profile": {{ "both": [ {delay} ] }} }}"#
+    ));
+    let mut clients = [slow, other].map(|target| {
+        let mut client = proxy.connect();
+        client.write_all(&socks(target)).unwrap();
+        client
+    });
+    proxy.go_to(ms(0));
+    let answered = [5, 0, 5, 0, 0, 1];
+    assert_eq!(told(&mut clients[0]), [5, 0], "its handshake takes its time");
+    assert!(told(&mut clients[1]).starts_with(&answered));
+    let [before, then] = proxy.around(ms(600), &mut clients[0]);
+    assert!(before.is_empty() && then.starts_with(&answered[2..]), "{before:?} {then:?}");
+
+    // The same for a rule on the stream: who asked for that target is reset.
+    let reset = format!(r#"{{ "rule": "reset", "after": "1s", {chosen} }}"#);
+    let mut proxy = Driven::new(&format!(
+        r#"{{ "listen": "socks5://127.0.0.1:0", "profile": {{ "up": [ {reset} ] }} }}"#
+    ));
+    let mut clients = [slow, other].map(|target| {
+        let mut client = proxy.connect();
+        client.write_all(&socks(target)).unwrap();
+        client
+    });
+    proxy.go_to(ms(0));
+    for client in &mut clients {
+        assert!(told(client).starts_with(&answered));
+        client.write_all(b"hello").unwrap();
+    }
+    proxy.go_to(ms(999));
+    assert_eq!(clients.each_mut().map(told), [b"", b""]);
+    proxy.go_to(ms(1000));
+    assert_eq!(clients[0].read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(told(&mut clients[1]), b"");
+}
+
+#[test]
+fn a_rule_on_an_age_comes_to_a_stream_at_that_age() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    for mode in [r#""tcp": "model""#, r#""tcp": "raw", "unit": "read""#] {
+        let rule = r#"{ "rule": "delay", "time": "300ms", "match": { "age": "2s..3s" } }"#;
+        let mut proxy = Driven::new(&format!(
+            r#"{{ "listen": "127.0.0.1:0", "upstream": "{}", {mode}, "profile": {{ "up": [ {rule} ] }} }}"#,
+            server.local_addr().unwrap()
+        ));
+        let mut client = proxy.connect();
+        proxy.go_to(ms(0));
+        let (mut far, _) = server.accept().unwrap();
+        far.set_nonblocking(true).unwrap();
+        for (at, waits) in [(500, 0), (1999, 0), (2000, 300), (2600, 300), (3000, 0), (4000, 0)] {
+            proxy.go_to(ms(at));
+            client.write_all(b"hello").unwrap();
+            if waits == 0 {
+                proxy.go_to(ms(at));
+                assert_eq!(told(&mut far), b"hello", "{mode} at {at}");
+            } else {
+                assert_eq!(
+                    proxy.around(ms(at + waits), &mut far),
+                    [&b""[..], b"hello"],
+                    "{mode} {at}"
+                );
+            }
         }
     }
 }

@@ -344,7 +344,8 @@ impl Relay for TcpRelay {
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
         let (resting, silent) = (self.acceptor.deadline(), self.silences.deadline());
         let door = self.mind_door(turn);
-        let timers = [carried, connecting, attempt, closing, resting, silent, self.askings.deadline()];
+        let timers =
+            [carried, connecting, attempt, closing, resting, silent, self.askings.deadline()];
         timers.into_iter().chain([sought, door]).flatten().min()
     }
 

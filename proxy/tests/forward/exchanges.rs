@@ -172,7 +172,10 @@ fn a_request_for_another_server_goes_to_that_one_and_ends_the_first() {
         assert_eq!(tunnel.bytes(5), b"hello", "{way}");
         third.end();
         tunnel.say(get(one.address(), "/no"));
-        assert_eq!(client.bytes(get(one.address(), "/no").len()), get(one.address(), "/no").as_bytes());
+        assert_eq!(
+            client.bytes(get(one.address(), "/no").len()),
+            get(one.address(), "/no").as_bytes()
+        );
         drop(client);
         tunnel.end();
         drop(tunnel);

@@ -175,8 +175,9 @@ fn bodies_are_no_requests() {
         evil.len()
     );
     let chunk = format!("{:x};a=b\r\n{evil}\r\n0\r\nX: y\r\n\r\n", evil.len());
-    let chunked =
-        format!("POST http://a.de/1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}");
+    let chunked = format!(
+        "POST http://a.de/1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}"
+    );
     for request in [length, chunked] {
         let mut run = Run::new(&format!("{request}{}", get("/2")));
         run.go_on();

@@ -74,7 +74,9 @@ pub(super) fn fetch(request: &Request<'_>, body: BodyFraming) -> Result<Asked, R
 /// HTTP/1.0 (RFC 9112, section 9.3).
 fn is_last(request: &Request<'_>, nominated: &[&[u8]]) -> bool {
     let says_close = |words: &[u8]| {
-        words.split(|byte| *byte == b',').any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"))
+        words
+            .split(|byte| *byte == b',')
+            .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"))
     };
     request.version == b"HTTP/1.0"
         || nominated.iter().any(|word| says_close(word))
