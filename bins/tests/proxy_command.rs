@@ -10,11 +10,21 @@ use serde_json::Value;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Output, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// Runs `jostle proxy` to its end.
+/// Runs `jostle proxy` to its end. One that goes on instead, as it was taken to be right, is ended.
 fn run(arguments: &[&str]) -> Output {
-    jostle().arg("proxy").args(arguments).stdin(Stdio::null()).output().unwrap()
+    let mut command = jostle();
+    command.arg("proxy").args(arguments).stdin(Stdio::null());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = Pid::from_child(&child);
+    let (ended, end) = mpsc::channel();
+    std::thread::spawn(move || ended.send(child.wait_with_output()));
+    end.recv_timeout(PATIENCE).map(Result::unwrap).unwrap_or_else(|_| {
+        let _ = kill_process(id, Signal::KILL);
+        panic!("{arguments:?}: it goes on")
+    })
 }
 
 fn stderr(output: &Output) -> String {

@@ -2,7 +2,7 @@
 //! SOCKS5 reads from a proxy; and the names in TLS hellos.
 #![no_main]
 
-use jostle_common::http1::RequestFraming;
+use jostle_common::http1::{BodyFraming, RequestFraming};
 use jostle_endpoints::protocol::socks5::{
     SocksClient, SocksLogin, SocksRequest, SocksTarget, datagram_header, payload_at,
 };
@@ -21,6 +21,7 @@ fuzz_target!(|input: (u8, bool, Vec<u8>)| {
     asked(&bytes, step, |piece, answer| socks.handle(piece, answer));
     asked(&bytes, step, |piece, answer| web.handle(piece, answer));
     assert_eq!(heard(&bytes, step), heard(&bytes, bytes.len().max(1)));
+    requests(&bytes, step);
     datagram(&bytes);
     associations(&bytes);
     client(&bytes, step);
@@ -35,6 +36,48 @@ fn heard(bytes: &[u8], size: usize) -> Heard {
         assert!((1..=254).contains(&name.len()) && name.is_ascii());
     }
     heard
+}
+
+/// Lets a client and its server say the same bytes, in pieces: what is passed on of the server's is
+/// the same as in one piece, and nothing is kept beyond its bound.
+fn requests(bytes: &[u8], step: usize) {
+    let whole = answered(bytes, bytes.len().max(1));
+    assert_eq!(answered(bytes, step), whole);
+    let body = RequestFraming::of_body(BodyFraming::Chunked);
+    let (mut all, _) = http::Requests::begin(body, http::Expected::default(), b"");
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match all.intake(false) {
+            http::Intake::Read(most) => {
+                let (piece, behind) = rest.split_at(most.min(step).min(rest.len()));
+                rest = behind;
+                if let http::Taken::Own(own) = all.handle(piece) {
+                    assert!((1..=piece.len()).contains(&own));
+                }
+            }
+            http::Intake::Held => {
+                all.answer(b"HTTP/1.1 204 No Content\r\n\r\n");
+                assert_eq!(all.turn(None), http::Turned::Next);
+            }
+            http::Intake::Heard => {
+                let Some(next) = all.take_next() else { panic!("it was heard") };
+                let Progress::Asked(Asked::Fetch { head, expected, .. }) = next.progress else { return };
+                let mut framing = RequestFraming::new(1 << 20);
+                assert_eq!(framing.follow(&head), head.len());
+                all = http::Requests::begin(next.body, expected, &next.rest).0;
+            }
+            http::Intake::Over => return,
+        }
+    }
+}
+
+/// Returns how many bytes belong to the answer to a request, and what becomes of the connection.
+fn answered(bytes: &[u8], step: usize) -> (usize, http::Turned) {
+    let body = RequestFraming::of_body(BodyFraming::Length(0));
+    let expected = http::Expected { upgrade: true, ..http::Expected::default() };
+    let (mut all, _) = http::Requests::begin(body, expected, b"early");
+    let own = bytes.chunks(step).map(|piece| all.answer(piece)).sum();
+    (own, all.turn(None))
 }
 
 /// Reads a datagram of a client, whose header says the same to either side.
@@ -105,7 +148,7 @@ fn asked(bytes: &[u8], step: usize, mut handle: impl FnMut(&[u8], &mut Vec<u8>) 
             Progress::More => continue,
             Progress::Refused(_) | Progress::Asked(Asked::Associate(_)) => return,
             Progress::Asked(Asked::Connect(target)) => target,
-            Progress::Asked(Asked::Fetch { target, head }) => {
+            Progress::Asked(Asked::Fetch { target, head, .. }) => {
                 let mut framing = RequestFraming::new(1 << 20);
                 assert_eq!(framing.follow(&head), head.len());
                 assert!(framing.wrong().is_none());

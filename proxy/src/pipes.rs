@@ -95,10 +95,17 @@ impl Pipes {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use crate::descriptors::DescriptorTable;
+    use crate::shared::Waits;
+    use mio::{Poll, Token, Waker};
+    use std::sync::Arc;
 
     #[test]
     fn there_are_no_more_than_may_be_and_none_when_nobody_needs_them() {
-        let mut descriptors = Descriptors::new(1000, 8, None);
+        let poll = Poll::new().unwrap();
+        let wakers = [Arc::new(Waker::new(poll.registry(), Token(0)).unwrap())];
+        let table = DescriptorTable::new(1000, 8, None);
+        let mut descriptors = Descriptors::of_loops(table, &wakers, &Waits::default()).remove(0);
         let before = descriptors.missing_for_a_client();
         let mut pipes = Pipes::new(true, 200);
         let taken: Vec<Pipe> = std::iter::from_fn(|| pipes.take(&mut descriptors)).collect();

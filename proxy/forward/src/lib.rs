@@ -56,6 +56,8 @@ pub enum Asked {
         target: Target,
         /// The head in origin form.
         head: Vec<u8>,
+        /// What it says about the exchange that it begins.
+        expected: http::Expected,
     },
 }
 

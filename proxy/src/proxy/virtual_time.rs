@@ -5,8 +5,8 @@ use super::*;
 use crate::reactor::Readiness;
 use crate::worker::serve;
 use jostle_engine::route::Configuration;
-use std::io::{ErrorKind, Read, Write};
 use mio::Token;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -223,5 +223,161 @@ fn a_handshake_that_finds_nobody_is_told_when_linux_gives_up() {
         assert_eq!(before, b"", "{scheme} {direction}");
         assert!(then.starts_with(answer), "{scheme} {direction}: {then:?}");
         assert_eq!(client.read(&mut [0]).unwrap(), 0, "and closed");
+    }
+}
+
+#[test]
+fn a_further_request_takes_one_round_trip_and_no_handshake() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let target = server.local_addr().unwrap();
+    let request = format!("GET http://{target}/ HTTP/1.1\r\nHost: {target}\r\n\r\n");
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let mut proxy = Driven::new(&format!(r#"{{ "listen": "http-proxy://127.0.0.1:0", {FAR} }}"#));
+    let mut client = proxy.connect();
+    client.write_all(request.as_bytes()).unwrap();
+    proxy.go_to(ms(300));
+    let (mut far, _) = server.accept().unwrap();
+    far.set_nonblocking(true).unwrap();
+    // The first one comes behind the handshake.
+    let mut begun = ms(600);
+    for number in 1..=3 {
+        let [before, then] = proxy.around(begun + ms(300), &mut far);
+        assert_eq!(before, b"", "{number}");
+        assert!(then.starts_with(b"GET / HTTP/1.1\r\n") && then.ends_with(b"\r\n\r\n"), "{number}");
+        far.write_all(answer).unwrap();
+        assert_eq!(proxy.around(begun + ms(600), &mut client), [&b""[..], answer], "{number}");
+        begun += ms(5000);
+        proxy.go_to(begun);
+        client.write_all(request.as_bytes()).unwrap();
+    }
+    assert_eq!(server.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "one connection");
+}
+
+/// A listener whose backlog is full, so that it answers nobody; and what fills it.
+fn mute() -> (SocketAddr, Vec<socket2::Socket>) {
+    let new = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let listener = new();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut sockets = vec![listener];
+    for _ in 0..4 {
+        let one = new();
+        one.set_nonblocking(true).unwrap();
+        let _ = one.connect(&address);
+        sockets.push(one);
+    }
+    (address.as_socket().unwrap(), sockets)
+}
+
+#[test]
+fn an_address_that_never_answers_leaves_time_to_the_others() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let (mute, _sockets) = mute();
+    let seconds = Duration::from_secs;
+    for (addresses, reached) in [
+        (vec![mute, mute, server.local_addr().unwrap()], Some(seconds(6))),
+        (vec![mute, nobody(), server.local_addr().unwrap()], Some(seconds(3))),
+        (vec![mute, server.local_addr().unwrap()], Some(Duration::from_millis(4500))),
+        (vec![server.local_addr().unwrap(), mute], Some(Duration::from_nanos(1))),
+        (vec![mute; 3], None),
+    ] {
+        let route = format!(r#"{{ "listen": "127.0.0.1:0", "upstream": "{mute}" }}"#);
+        let mut proxy = Driven::with(&route, |settings| settings.connect_timeout = seconds(9));
+        let Site { fleet, turn, .. } = &mut *proxy.proxy.first.1;
+        fleet.touch(0).set_addresses(addresses.clone(), turn);
+        let mut client = proxy.connect();
+        if let Some(at) = reached {
+            proxy.go_to(at - Duration::from_nanos(1));
+            let early = server.accept();
+            if at > seconds(1) {
+                assert_eq!(early.unwrap_err().kind(), ErrorKind::WouldBlock, "{addresses:?}");
+                proxy.go_to(at);
+                server.accept().unwrap_or_else(|error| panic!("{addresses:?}: {error}"));
+            } else {
+                early.unwrap();
+            }
+            // A look at what was tried is not taken for one at what is there.
+            assert_eq!(proxy.around(seconds(20), &mut client), [b"", b""]);
+        } else {
+            assert_eq!(proxy.around(seconds(9) - Duration::from_nanos(1), &mut client), [b"", b""]);
+            proxy.go_to(seconds(9));
+            assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        }
+    }
+}
+
+#[test]
+fn a_rule_on_a_target_looks_at_those_alone_who_asked_for_it() {
+    let servers = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [slow, other] = servers.each_ref().map(|server| server.local_addr().unwrap());
+    let chosen = format!(r#""match": {{ "target": "127.0.0.1:{}" }}"#, slow.port());
+    let delay = format!(r#"{{ "rule": "delay", "time": "300ms", {chosen} }}"#);
+    let mut proxy = Driven::new(&format!(
+        r#"{{ "listen": "socks5://127.0.0.1:0", "profile": {{ "both": [ {delay} ] }} }}"#
+    ));
+    let mut clients = [slow, other].map(|target| {
+        let mut client = proxy.connect();
+        client.write_all(&socks(target)).unwrap();
+        client
+    });
+    proxy.go_to(ms(0));
+    let answered = [5, 0, 5, 0, 0, 1];
+    assert_eq!(told(&mut clients[0]), [5, 0], "its handshake takes its time");
+    assert!(told(&mut clients[1]).starts_with(&answered));
+    let [before, then] = proxy.around(ms(600), &mut clients[0]);
+    assert!(before.is_empty() && then.starts_with(&answered[2..]), "{before:?} {then:?}");
+
+    // The same for a rule on the stream: who asked for that target is reset.
+    let reset = format!(r#"{{ "rule": "reset", "after": "1s", {chosen} }}"#);
+    let mut proxy = Driven::new(&format!(
+        r#"{{ "listen": "socks5://127.0.0.1:0", "profile": {{ "up": [ {reset} ] }} }}"#
+    ));
+    let mut clients = [slow, other].map(|target| {
+        let mut client = proxy.connect();
+        client.write_all(&socks(target)).unwrap();
+        client
+    });
+    proxy.go_to(ms(0));
+    for client in &mut clients {
+        assert!(told(client).starts_with(&answered));
+        client.write_all(b"hello").unwrap();
+    }
+    proxy.go_to(ms(999));
+    assert_eq!(clients.each_mut().map(told), [b"", b""]);
+    proxy.go_to(ms(1000));
+    assert_eq!(clients[0].read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(told(&mut clients[1]), b"");
+}
+
+#[test]
+fn a_rule_on_an_age_comes_to_a_stream_at_that_age() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    for mode in [r#""tcp": "model""#, r#""tcp": "raw", "unit": "read""#] {
+        let rule = r#"{ "rule": "delay", "time": "300ms", "match": { "age": "2s..3s" } }"#;
+        let mut proxy = Driven::new(&format!(
+            r#"{{ "listen": "127.0.0.1:0", "upstream": "{}", {mode}, "profile": {{ "up": [ {rule} ] }} }}"#,
+            server.local_addr().unwrap()
+        ));
+        let mut client = proxy.connect();
+        proxy.go_to(ms(0));
+        let (mut far, _) = server.accept().unwrap();
+        far.set_nonblocking(true).unwrap();
+        for (at, waits) in [(500, 0), (1999, 0), (2000, 300), (2600, 300), (3000, 0), (4000, 0)] {
+            proxy.go_to(ms(at));
+            client.write_all(b"hello").unwrap();
+            if waits == 0 {
+                proxy.go_to(ms(at));
+                assert_eq!(told(&mut far), b"hello", "{mode} at {at}");
+            } else {
+                assert_eq!(
+                    proxy.around(ms(at + waits), &mut far),
+                    [&b""[..], b"hello"],
+                    "{mode} {at}"
+                );
+            }
+        }
     }
 }

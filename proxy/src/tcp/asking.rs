@@ -14,10 +14,11 @@ use crate::resolve::leads_to;
 use crate::turn::Turn;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::http1::RequestFraming;
+use jostle_common::http1::{BodyFraming, RequestFraming};
 use jostle_common::time::Instant;
 use jostle_engine::route::{Forward, ForwardProtocol, Route};
-use jostle_forward::{Allowed, Asked, Credentials, Failure, Host, Malformed, Progress as Heard};
+use jostle_forward::http::Requests;
+use jostle_forward::{Allowed, Asked, Credentials, Failure, Host, Progress as Heard};
 use jostle_forward::{Target, http, socks};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -67,27 +68,30 @@ impl Negotiation {
         }
     }
 
-    fn rest(&mut self) -> Vec<u8> {
+    /// Returns what there is besides the request that was heard.
+    fn into_negotiated(self) -> Negotiated {
         match self {
-            Self::Socks(negotiation) => negotiation.rest(),
-            Self::Http(negotiation) => negotiation.rest(),
+            Self::Socks(mut negotiation) => Negotiated {
+                protocol: ForwardProtocol::Socks5,
+                body: RequestFraming::of_body(BodyFraming::Length(0)),
+                rest: negotiation.rest(),
+            },
+            Self::Http(mut negotiation) => Negotiated {
+                protocol: ForwardProtocol::HttpProxy,
+                body: negotiation.body(),
+                rest: negotiation.rest(),
+            },
         }
     }
+}
 
-    /// Returns the framing of the body behind a request of HTTP.
-    fn body(&self) -> Option<RequestFraming> {
-        match self {
-            Self::Socks(_) => None,
-            Self::Http(negotiation) => Some(negotiation.body()),
-        }
-    }
-
-    const fn protocol(&self) -> ForwardProtocol {
-        match self {
-            Self::Socks(_) => ForwardProtocol::Socks5,
-            Self::Http(_) => ForwardProtocol::HttpProxy,
-        }
-    }
+/// What a client said besides its request.
+pub(super) struct Negotiated {
+    pub(super) protocol: ForwardProtocol,
+    /// The framing of the body behind a request of HTTP.
+    pub(super) body: RequestFraming,
+    /// The bytes behind the request that were read already.
+    pub(super) rest: Vec<u8>,
 }
 
 /// The clients of a relay that say where they want to go, and those that wait for a name.
@@ -124,6 +128,11 @@ impl Askings {
         if let Some(forward) = &mut self.forward {
             forward.allowed = std::mem::take(&mut forward.allowed).guarded(self.is_open);
         }
+    }
+
+    /// Returns what clients speak and where they may go; `None` where all go to one upstream.
+    pub(super) const fn forward(&self) -> Option<&Forward> {
+        self.forward.as_ref()
     }
 
     /// Returns true if clients say where they want to go.
@@ -201,15 +210,12 @@ impl TcpRelay {
                 Heard::More => connection.beside_mut().asking = Some(asking),
                 Heard::Asked(asked) => {
                     self.askings.count -= 1;
-                    return self.take_request(index, *asking, asked, turn);
+                    let negotiated = asking.negotiation.into_negotiated();
+                    return self.take_request(index, negotiated, asked, turn);
                 }
                 Heard::Refused(why) => {
                     connection.beside_mut().asking = Some(asking);
-                    match why {
-                        Malformed::Bytes => self.counts.malformed += 1,
-                        Malformed::Credentials => self.counts.unauthorised += 1,
-                        Malformed::Unsupported => self.counts.unsupported += 1,
-                    }
+                    self.counts.refuse(why);
                     return self.close_gently(index, turn);
                 }
             }
@@ -218,24 +224,28 @@ impl TcpRelay {
     }
 
     /// A client has said where it wants to go.
-    fn take_request(&mut self, index: usize, asking: Asking, asked: Asked, turn: &mut Turn) {
-        let Asking { mut negotiation, .. } = asking;
-        let rest = negotiation.rest();
-        let protocol = negotiation.protocol();
+    pub(super) fn take_request(
+        &mut self,
+        index: usize,
+        negotiated: Negotiated,
+        asked: Asked,
+        turn: &mut Turn,
+    ) {
+        let Negotiated { protocol, body, rest } = negotiated;
         let Some(client) = self.connections.at(index).source(Direction::Up) else { return };
-        let (target, answer, ahead) = match asked {
-            Asked::Connect(target) if protocol == ForwardProtocol::Socks5 => {
-                (target, Answer::Socks, rest)
+        let (target, answer) = match asked {
+            Asked::Connect(target) => {
+                client.put_ahead(Bytes::from(rest));
+                let is_socks = protocol == ForwardProtocol::Socks5;
+                (target, if is_socks { Answer::Socks } else { Answer::Tunnel })
             }
-            Asked::Connect(target) => (target, Answer::Tunnel, rest),
-            Asked::Fetch { target, head } => {
-                // A second request may be for somebody else, who is not there.
-                let own = negotiation.body().map_or(0, |body| client.end_behind(body, &rest));
-                (target, Answer::Fetch, [&head, &rest[..own]].concat())
+            Asked::Fetch { target, head, expected } => {
+                let (requests, own) = Requests::begin(body, expected, &rest);
+                client.follow_requests(requests, Bytes::from([&head, &rest[..own]].concat()));
+                (target, Answer::Fetch)
             }
             Asked::Associate(sender) => return self.take_association(index, &sender, turn),
         };
-        client.put_ahead(Bytes::from(ahead));
         let number = self.connections.number(index);
         let connection = self.connections.at(index);
         connection.since = turn.now;

@@ -68,7 +68,7 @@ impl TcpRelay {
                 return;
             }
             match client.read(&mut turn.scratch[..READ_BYTES]) {
-                Found::Bytes(_) => {}
+                Found::Bytes(_) | Found::Request => {}
                 Found::Nothing => return,
                 // RFC 1928, section 7: an association ends when its connection does; one that
                 // nobody writes to any more has ended as far as its client can say so.

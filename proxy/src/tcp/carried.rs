@@ -238,6 +238,7 @@ impl TcpRelay {
                     return match found {
                         Found::End => carrier.finish(turn.now, id, direction),
                         Found::Reset => self.take_reset(index, direction, turn),
+                        Found::Request => self.take_next(index, turn),
                         Found::Nothing | Found::Bytes(_) => source.run_dry(),
                     };
                 }

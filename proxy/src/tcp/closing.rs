@@ -37,6 +37,7 @@ impl TcpRelay {
         let connection = self.connections.at(index);
         for direction in Direction::BOTH {
             let Some(end) = connection.source(direction) else { continue };
+            end.forget_requests();
             // It may have waited for room in the links.
             end.feed();
             end.end();
@@ -54,7 +55,7 @@ impl TcpRelay {
                 return self.conclude_closing(index, turn);
             }
             match end.read(&mut turn.scratch[..SCRATCH_BYTES]) {
-                Found::Bytes(_) => {}
+                Found::Bytes(_) | Found::Request => {}
                 Found::Nothing => return,
                 Found::End => return self.conclude_closing(index, turn),
                 Found::Reset => {

@@ -289,8 +289,9 @@ impl TcpRelay {
             Some(request) => request.take_addresses(),
             None => self.upstream.addresses(connection.client_address()).into(),
         };
-        connection.beside_mut().to_try = to_try;
         let (until, id) = (turn.now + turn.options.connect_timeout, connection.id);
+        let beside = connection.beside_mut();
+        (beside.to_try, beside.connect_until) = (to_try, Some(until));
         self.give_up_at(until, index, id);
         self.connect_next(index, turn);
     }
@@ -329,6 +330,7 @@ impl TcpRelay {
                     let connection = self.connections.at(index);
                     let id = connection.id;
                     connection.set_upstream(end);
+                    self.share_time(index, turn);
                     if let Some(local) = local {
                         self.observe(id, FlowEvent::Reached { local, upstream: address }, turn);
                     }
@@ -354,12 +356,50 @@ impl TcpRelay {
         self.refuse(index, failure, &cause, turn);
     }
 
+    /// Gives the address that is tried its share of the time that is left, so that one which never
+    /// answers leaves some to the others.
+    fn share_time(&mut self, index: usize, turn: &Turn) {
+        let connection = self.connections.at(index);
+        let id = connection.id;
+        let beside = connection.beside_mut();
+        let others = u32::try_from(beside.to_try.len()).unwrap_or(u32::MAX);
+        let Some(end) = beside.connect_until.filter(|_| others > 0) else { return };
+        let until = turn.now + end.since(turn.now) / others.saturating_add(1);
+        beside.attempt = Some(until);
+        self.attempts.insert((until, index, id));
+    }
+
+    /// Forgets until when an address had to answer.
+    pub(super) fn forget_attempt(&mut self, index: usize, id: u32, attempt: Option<Instant>) {
+        if let Some(until) = attempt {
+            self.attempts.remove(&(until, index, id));
+        }
+    }
+
+    /// Tries the next address where one has not answered in its share of the time.
+    pub(super) fn end_attempts(&mut self, turn: &mut Turn) {
+        while let Some(&attempt) = self.attempts.first().filter(|(until, ..)| *until <= turn.now) {
+            self.attempts.remove(&attempt);
+            let (_, index, id) = attempt;
+            let Some(connection) = self.connections.get_same(index, id) else { continue };
+            connection.beside_mut().attempt = None;
+            if connection.progress == Progress::Connecting {
+                connection.drop_source(Direction::Down, turn);
+                self.connect_next(index, turn);
+            }
+        }
+    }
+
     /// The upstream has answered, one way or the other.
     pub(super) fn conclude_connect(&mut self, index: usize, turn: &mut Turn) {
         let connection = self.connections.at(index);
         let Some(upstream) = connection.source(Direction::Down) else { return };
         let Some(outcome) = upstream.outcome() else { return };
         let outcome = outcome.map_err(|error| error.kind());
+        let (id, attempt) = (connection.id, connection.take_attempt());
+        self.forget_attempt(index, id, attempt);
+        let connection = self.connections.at(index);
+        let Some(upstream) = connection.source(Direction::Down) else { return };
         match outcome {
             Ok(()) | Err(io::ErrorKind::ConnectionReset) => {
                 if outcome.is_err() {

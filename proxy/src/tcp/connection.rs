@@ -51,6 +51,10 @@ pub(super) struct RelayedConnection {
 pub(super) struct Beside {
     /// The time at which to look whether it has been silent for too long.
     pub(super) look: Option<Instant>,
+    /// Until when the upstream has to answer, whatever addresses it has.
+    pub(super) connect_until: Option<Instant>,
+    /// Until when the address has to answer that is tried now, if it is not the last.
+    pub(super) attempt: Option<Instant>,
     /// The upstream's addresses that are still to be tried.
     pub(super) to_try: VecDeque<SocketAddr>,
     /// What is said of where it wants to go, while it says so.
@@ -80,12 +84,18 @@ struct Exceptions {
 }
 
 impl Beside {
+    /// What a connection has at its beginning.
+    fn of_new() -> Self {
+        Self { hello: Some(HelloReader::default()), ..Self::default() }
+    }
+
     fn is_needless(&self) -> bool {
         let Self { look, to_try, asking, association, request, .. } = self;
         let asks = asking.is_some() || association.is_some() || request.is_some();
         let hears = self.hello.is_some() || self.server_name.is_some();
         let counts = self.exceptions != [Exceptions::default(); 2] || self.straight != [0; 2];
-        !(asks || hears || counts || look.is_some() || !to_try.is_empty())
+        let waits = look.is_some() || self.attempt.is_some();
+        !(asks || hears || counts || waits || !to_try.is_empty())
     }
 }
 
@@ -171,10 +181,7 @@ impl RelayedConnection {
             lingers: false,
             bytes: [0; 2],
             packets: [0; 2],
-            beside: Some(Box::new(Beside {
-                hello: Some(HelloReader::default()),
-                ..Beside::default()
-            })),
+            beside: Some(Box::new(Beside::of_new())),
             _admission: admission,
             ends: [Some(client), None],
         }
@@ -271,6 +278,28 @@ impl RelayedConnection {
     /// Returns true while it looks for the name of a server in what the client says.
     pub(super) fn listens(&self) -> bool {
         self.beside().is_some_and(|beside| beside.hello.is_some())
+    }
+
+    /// Takes the time until when the address has to answer that is tried now.
+    pub(super) fn take_attempt(&mut self) -> Option<Instant> {
+        self.beside.as_mut()?.attempt.take()
+    }
+
+    /// Makes another connection of it, of a client that asks for another target at `now`. Its upstream
+    /// is gone.
+    pub(super) fn begin_anew(&mut self, now: Instant) {
+        self.set_upstream_address(None);
+        self.progress = Progress::Naming;
+        (self.since, self.last) = (now, now);
+        self.carried = false;
+        (self.bytes, self.packets) = ([0; 2], [0; 2]);
+        *self.beside_mut() = Beside::of_new();
+        if let Some(client) = self.source(Direction::Up) {
+            client.forget_requests();
+            // It waited for room in the name of the connection before.
+            client.leave_line();
+            client.feed();
+        }
     }
 
     /// Looks at what the client said next. Returns true if it named a server.

@@ -53,8 +53,9 @@ impl Connections {
         self.slab.insert(connection);
     }
 
-    /// Gives a client that has none the next number, and returns that.
+    /// Gives a client the next number, in place of the one that it may have had, and returns that.
     pub(super) fn number(&mut self, index: usize) -> u32 {
+        self.by_id.remove(&self.slab[index].id);
         let id = self.joint.next_number();
         self.slab[index].id = id;
         self.by_id.insert(id, place(index));

@@ -1,5 +1,6 @@
 //! Counts of events at the sockets of a TCP relay.
 
+use jostle_forward::Malformed;
 use std::collections::BTreeMap;
 
 /// Counts of events.
@@ -23,6 +24,8 @@ pub(super) struct TcpCounts {
     pub(super) looped: u64,
     /// Clients that have said where they want to go.
     pub(super) asked: u64,
+    /// Further requests that they made of the same target on the same connection.
+    pub(super) asked_again: u64,
     /// Associations begun, and those for which there was no place.
     pub(super) associations: u64,
     pub(super) associations_refused: u64,
@@ -67,12 +70,22 @@ pub(super) struct TcpCounts {
 }
 
 impl TcpCounts {
+    /// Counts a client whose request was refused.
+    pub(super) const fn refuse(&mut self, why: Malformed) {
+        match why {
+            Malformed::Bytes => self.malformed += 1,
+            Malformed::Credentials => self.unauthorised += 1,
+            Malformed::Unsupported => self.unsupported += 1,
+        }
+    }
+
     /// Returns those of clients that say where they want to go, with the number of those that do
     /// so now.
-    pub(super) fn of_asking(&self, asking: usize) -> [(&'static str, u64); 12] {
+    pub(super) fn of_asking(&self, asking: usize) -> [(&'static str, u64); 13] {
         [
             ("negotiating", asking as u64),
             ("asked", self.asked),
+            ("asked_again", self.asked_again),
             ("associations", self.associations),
             ("associations_refused", self.associations_refused),
             ("malformed", self.malformed),

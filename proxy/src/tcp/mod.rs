@@ -12,6 +12,7 @@ mod connections;
 mod counts;
 mod door;
 mod end;
+mod exchanges;
 mod flow_orders;
 mod handover;
 mod outgoing;
@@ -47,7 +48,7 @@ use jostle_engine::route::Route;
 use jostle_engine::tcp;
 use jostle_forward::Failure;
 use silence::Silences;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -68,6 +69,8 @@ pub(crate) struct TcpRelay {
     /// Connections whose upstream has yet to be found or to answer, and until when. All have the same time, so the
     /// first is the earliest.
     connecting: VecDeque<(Instant, usize, u32)>,
+    /// Connects to an address that is not the last, and until when they have to be answered.
+    attempts: BTreeSet<(Instant, usize, u32)>,
     /// Connections that wait for the name of the upstream.
     nameless: VecDeque<(usize, u32)>,
     /// Connections that a rule closed and whose sides were told so, and until when they are waited
@@ -142,6 +145,7 @@ impl TcpRelay {
             connections: Connections::new(joint.clone()),
             part,
             connecting: VecDeque::new(),
+            attempts: BTreeSet::new(),
             nameless: VecDeque::new(),
             closing: VecDeque::new(),
             silences: Silences::default(),
@@ -261,8 +265,10 @@ impl TcpRelay {
             self.kept.associations.end(id, turn);
         }
         self.observe(connection.id, FlowEvent::Closed, turn);
-        let look = connection.beside().and_then(|beside| beside.look);
+        let beside = connection.beside();
+        let (look, attempt) = beside.map_or((None, None), |beside| (beside.look, beside.attempt));
         self.silences.forget(look, index, connection.id);
+        self.forget_attempt(index, connection.id, attempt);
         debug_assert!(self.silences.len() <= self.connections.len(), "none is left behind");
         for direction in Direction::BOTH {
             connection.drop_source(direction, turn);
@@ -333,6 +339,7 @@ impl Relay for TcpRelay {
             self.connecting.pop_front();
             self.time_out(index, id, turn);
         }
+        self.end_attempts(turn);
         self.end_asking(turn);
         self.end_closing(turn);
         self.retry_accept(turn);
@@ -340,12 +347,14 @@ impl Relay for TcpRelay {
         self.cut_silent(turn);
         self.forget_connected();
         let connecting = self.connecting.front().map(|(at, ..)| *at);
+        let attempt = self.attempts.first().map(|(at, ..)| *at);
         let closing = self.closing.front().map(|(at, ..)| *at);
         let carried = self.carriage.keep_up(turn.now);
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
         let (resting, silent) = (self.acceptor.deadline(), self.silences.deadline());
         let door = self.mind_door(turn);
-        let timers = [carried, connecting, closing, resting, silent, self.askings.deadline()];
+        let timers =
+            [carried, connecting, attempt, closing, resting, silent, self.askings.deadline()];
         timers.into_iter().chain([sought, door]).flatten().min()
     }
 
@@ -396,6 +405,7 @@ impl Relay for TcpRelay {
         self.draining = true;
         self.keep_listening(&[], turn);
         self.end_silent_asking(turn);
+        self.end_idle_exchanges(turn);
         self.end_associations_but(&[], turn);
     }
 

@@ -1,6 +1,7 @@
 //! The way out of the links: what has come of the streams of a pass is written to their receivers.
 
 use super::TcpRelay;
+use super::connection::Progress;
 use super::end::End;
 use crate::turn::Turn;
 use bytes::Bytes;
@@ -28,13 +29,31 @@ impl TcpRelay {
     fn hand_out(&mut self, run: &[Leaving], turn: &mut Turn) {
         let Some(carrier) = &mut self.carriage.carrier else { return };
         let (id, direction, _) = run[0];
-        let total = run.iter().map(|(.., bytes)| bytes.len()).sum();
-        let index = self.connections.place(id);
+        let total: usize = run.iter().map(|(.., bytes)| bytes.len()).sum();
+        // One that is closing was forgotten, and hears nothing more.
+        let is_open = |index: &usize| {
+            self.connections.get(*index).is_some_and(|one| one.progress != Progress::Closing)
+        };
+        let index = self.connections.place(id).filter(is_open);
         let target = index.and_then(|index| self.connections.at(index).target(direction));
         let (Some(index), Some(target)) = (index, target) else {
             // The receiver is gone, its reset is under way.
             return carrier.consumed(turn.now, id, direction, total);
         };
+        let (own, trimmed);
+        let run = if direction == Direction::Down && target.follows_requests() {
+            // What its server was not asked for goes no further.
+            let mut heard = |(id, direction, bytes): &Leaving| {
+                (*id, *direction, bytes.slice(..target.hear_answer(bytes)))
+            };
+            trimmed = run.iter().map(&mut heard).collect::<Vec<_>>();
+            own = trimmed.iter().map(|(.., bytes)| bytes.len()).sum();
+            &trimmed[..]
+        } else {
+            own = total;
+            run
+        };
+        let more = total - own;
         let written = write(run, target, &mut turn.scratch);
         let mut before = written;
         for (.., bytes) in run {
@@ -47,7 +66,7 @@ impl TcpRelay {
         let broken = target.is_broken();
         self.connections.at(index).last = turn.now;
         // A broken end keeps nothing: what it does not take is as good as taken.
-        let consumed = if broken { total } else { written };
+        let consumed = if broken { total } else { written + more };
         self.accounts[direction.index()].written(written);
         if consumed > 0 {
             carrier.consumed(turn.now, id, direction, consumed);
@@ -55,6 +74,9 @@ impl TcpRelay {
         }
         if broken {
             self.ask_again(index, direction.opposite(), turn);
+        }
+        if more > 0 || (direction == Direction::Down && self.askings.are_wanted()) {
+            self.turn_page(index, more > 0, turn);
         }
     }
 }

@@ -26,6 +26,7 @@ impl TcpRelay {
             if connection.progress != Progress::Open {
                 return;
             }
+            let listens = connection.listens();
             let Some((source, target)) = connection.pair(direction) else { return };
             if source.is_read_out() || target.is_blocked() {
                 // A reset may still follow the end: an event tells, or a write that failed. What the
@@ -40,9 +41,12 @@ impl TcpRelay {
             if !source.is_readable() {
                 return;
             }
-            let passes = source.is_bulk()
-                && !turn.sinks.are_observers()
-                && (direction == Direction::Down || !connection.listens());
+            // The answers that a client of an HTTP proxy gets are followed.
+            let hears = match direction {
+                Direction::Up => listens,
+                Direction::Down => target.follows_requests(),
+            };
+            let passes = source.is_bulk() && !turn.sinks.are_observers() && !hears;
             let found = match if passes { self.pass(index, direction, turn) } else { None } {
                 Some(found) => found,
                 None => self.read_and_write(index, direction, turn),
@@ -56,6 +60,7 @@ impl TcpRelay {
                     }
                 }
                 Found::Nothing => return,
+                Found::Request => return self.take_next(index, turn),
                 Found::End => {
                     let Some((source, target)) = self.pair(index, direction) else { return };
                     if source.has_ended() {
@@ -88,15 +93,23 @@ impl TcpRelay {
             let passed = FlowEvent::Passed(direction, bytes);
             account.observe(id, turn.now, passed, &mut turn.sinks);
         }
-        let written = target.write_now(bytes);
-        if written < count {
-            target.keep(self.memory.hold(&bytes[written..]), &self.memory);
+        let own = match direction {
+            Direction::Up => count,
+            // What its server was not asked for goes no further.
+            Direction::Down => target.hear_answer(bytes),
+        };
+        let written = target.write_now(&bytes[..own]);
+        if written < own {
+            target.keep(self.memory.hold(&bytes[written..own]), &self.memory);
         }
         if direction == Direction::Up {
             // For rules that may come.
             connection.hear(bytes);
         }
         self.count_passed(index, direction, [count, written], turn);
+        if own < count || (direction == Direction::Down && self.askings.are_wanted()) {
+            self.turn_page(index, own < count, turn);
+        }
         found
     }
 

@@ -4,6 +4,7 @@
 
 mod answers;
 mod client;
+mod exchanges;
 mod live;
 mod places;
 #[path = "../support/mod.rs"]

@@ -182,6 +182,26 @@ impl Scrape {
         let marked = ecn().map(|(link, ecn)| (labels(link), ecn.marked));
         let help = "Delivered packets on which rules set CE.";
         families.counter("jostle_packets_marked", help, marked)?;
+        let cross = || self.links().filter_map(|(link, _)| Some((link, link.cross?)));
+        let counts = cross().flat_map(|(link, cross)| {
+            let jostle_engine::counters::CrossCounters {
+                sent, copies, delivered, discarded, ..
+            } = cross;
+            let refused = ("refused", cross.refused);
+            [("sent", sent), ("copied", copies), ("delivered", delivered), ("discarded", discarded)]
+                .into_iter()
+                .chain([refused])
+                .map(move |(what, count)| {
+                    let mut labels = labels(link);
+                    labels.push(("what", what));
+                    (labels, count)
+                })
+        });
+        let help = "Packets of cross traffic, which are in no other count.";
+        families.counter("jostle_cross_packets", help, counts)?;
+        let bytes = cross().map(|(link, cross)| (labels(link), cross.bytes));
+        let help = "Bytes of cross traffic that crossed the link.";
+        families.counter("jostle_cross_bytes", help, bytes)?;
         let missed =
             self.links().filter_map(|(link, _)| Some((labels(link), link.missed_by_kernel?)));
         let help = "Datagrams that the system dropped before they could be read.";

@@ -1,13 +1,15 @@
 //! The HTTP side of a forward proxy: tunnels (`CONNECT`), and single requests in absolute form as
 //! clients write them for `http://` (RFC 9110, section 9.3.6; RFC 9112, section 3.2).
 //!
-//! Each connection of a client serves one request: what is fetched is asked for with
-//! `Connection: close`, so that nothing behind it could be taken for a part of it.
+//! A [`Negotiation`] hears one request, up to the end of its head. What a client goes on to ask for
+//! on the same connection, and where each answer ends, is followed by [`Requests`].
 
 mod answer;
+mod exchange;
 mod rewrite;
 
 pub use answer::{ESTABLISHED, failed};
+pub use exchange::{Expected, Intake, NextRequest, Requests, Taken, Turned};
 
 use crate::credentials::Credentials;
 use crate::target::Target;
@@ -83,6 +85,11 @@ impl Negotiation {
         Progress::More
     }
 
+    /// Returns true if nothing was said so far.
+    pub const fn is_untouched(&self) -> bool {
+        self.head.bytes() == 0 && self.held.is_empty()
+    }
+
     /// Returns the bytes behind the head: the first of the tunnel, or of the body.
     pub fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)
@@ -126,7 +133,7 @@ impl Negotiation {
             let target = target.map_err(|_| bad("CONNECT wants HOST:PORT"))?;
             return Ok(Asked::Connect(target));
         }
-        rewrite::fetch(&request)
+        rewrite::fetch(&request, body)
     }
 
     fn request(&self) -> Result<Request<'_>, BadRequest> {
@@ -187,5 +194,7 @@ impl Refusal {
     }
 }
 
+#[cfg(test)]
+mod exchange_tests;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,10 @@
 //! A request to a proxy becomes a request to the server that it is for.
 
-use super::{PORT, Refusal, Request, bad};
+use super::{Expected, PORT, Refusal, Request, bad};
 use crate::target::Target;
 use crate::{Asked, Malformed};
 use http::StatusCode;
+use jostle_common::http1::BodyFraming;
 
 /// The fields that are between two neighbours (RFC 9110, section 7.6.1), and what older clients say
 /// to proxies.
@@ -21,8 +22,11 @@ const HOP_BY_HOP: [&str; 8] = [
 /// The fields that say where a request ends and whom it is for: nobody may have them taken away.
 const NEEDED: [&str; 3] = ["content-length", "transfer-encoding", "host"];
 
-/// Reads a request in absolute form.
-pub(super) fn fetch(request: &Request<'_>) -> Result<Asked, Refusal> {
+/// A protocol that no request is taken to: its streams could ask for anything else.
+const HTTP_2: &[u8] = b"h2c";
+
+/// Reads a request in absolute form, whose body is so long.
+pub(super) fn fetch(request: &Request<'_>, body: BodyFraming) -> Result<Asked, Refusal> {
     let Some((scheme, rest)) = request.target.split_once("://") else {
         return Err(bad("this is a proxy: it is asked for http://HOST/…, or for a tunnel"));
     };
@@ -49,13 +53,49 @@ pub(super) fn fetch(request: &Request<'_>) -> Result<Asked, Refusal> {
         (Some('?'), _) => format!("/{path}"),
         (Some(_), _) => path.to_owned(),
     };
-    let head = head(request, &target, &path)?;
-    Ok(Asked::Fetch { target, head })
+    let nominated = nominated(request)?;
+    let protocols = upgrade(request, &nominated).filter(|_| body == BodyFraming::Length(0));
+    let expected = Expected {
+        no_body: request.method == b"HEAD",
+        upgrade: protocols.is_some(),
+        last: is_last(request, &nominated),
+    };
+    let mut head = head(request, &nominated, &target, &path);
+    if let Some(protocols) = protocols {
+        head.extend([b"Connection: upgrade\r\nUpgrade: ", &protocols[..], b"\r\n"].concat());
+    } else if expected.last {
+        head.extend(b"Connection: close\r\n");
+    }
+    head.extend(b"\r\n");
+    Ok(Asked::Fetch { target, head, expected })
 }
 
-/// Writes the head for the server.
-fn head(request: &Request<'_>, target: &Target, path: &str) -> Result<Vec<u8>, Refusal> {
-    let nominated = nominated(request)?;
+/// Returns true if the client makes no other request on its connection. A proxy keeps none of
+/// HTTP/1.0 (RFC 9112, section 9.3).
+fn is_last(request: &Request<'_>, nominated: &[&[u8]]) -> bool {
+    let says_close = |words: &[u8]| {
+        words
+            .split(|byte| *byte == b',')
+            .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"))
+    };
+    request.version == b"HTTP/1.0"
+        || nominated.iter().any(|word| says_close(word))
+        || request.all("proxy-connection").any(says_close)
+}
+
+/// Returns the protocols that the client asks for in place of HTTP/1.1 (RFC 9110, section 7.8).
+fn upgrade(request: &Request<'_>, nominated: &[&[u8]]) -> Option<Vec<u8>> {
+    let is_meant = request.version == b"HTTP/1.1"
+        && nominated.iter().any(|word| word.eq_ignore_ascii_case(b"upgrade"));
+    let all: Vec<&[u8]> = request.all("upgrade").collect();
+    let protocols = all.join(&b", "[..]);
+    let mut each = protocols.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let is_http = each.any(|one| one.eq_ignore_ascii_case(HTTP_2));
+    (is_meant && !protocols.is_empty() && !is_http).then_some(protocols)
+}
+
+/// Writes the head for the server, up to what it says of the connection to it.
+fn head(request: &Request<'_>, nominated: &[&[u8]], target: &Target, path: &str) -> Vec<u8> {
     let mut head = [request.method, b" ", path.as_bytes(), b" ", request.version].concat();
     // The URL says whom it is for, whatever the Host says (RFC 9112, section 3.2.2).
     let host = match target.port {
@@ -72,8 +112,8 @@ fn head(request: &Request<'_>, target: &Target, path: &str) -> Result<Vec<u8>, R
         }
         head.extend([*name, b": ", *value, b"\r\n"].concat());
     }
-    head.extend(b"Via: 1.1 jostle\r\nConnection: close\r\n\r\n");
-    Ok(head)
+    head.extend(b"Via: 1.1 jostle\r\n");
+    head
 }
 
 /// Returns the fields that the client says are between it and us.

@@ -2,7 +2,8 @@
 
 use super::{End, Incoming};
 use bytes::{Buf, Bytes};
-use jostle_common::http1::RequestFraming;
+use jostle_forward::Credentials;
+use jostle_forward::http::{Intake, NextRequest, Requests, Taken, Turned};
 use jostle_sys::Pipe;
 use std::io::{self, Read};
 
@@ -13,6 +14,9 @@ const FLOWS_FREELY: u32 = 256 << 10;
 /// The bytes of a read that finds much. From about here on it is cheaper to pass pages on than to
 /// copy what is in them twice.
 const LARGE: usize = 32 << 10;
+
+/// The most reads of what is nobody's, for a peer that does not stop.
+const LAST_READS: usize = 16;
 
 /// So many of them in a row are a bulk transfer.
 const LARGE_READS: u8 = 2;
@@ -28,6 +32,8 @@ pub(crate) enum Found {
     End,
     /// The connection was torn down.
     Reset,
+    /// Another request of HTTP, to be [taken](End::take_next).
+    Request,
 }
 
 /// The result of filling a pipe.
@@ -44,10 +50,15 @@ pub(crate) enum Filled {
 impl End {
     /// Returns true if there may be something to read.
     pub(crate) fn is_readable(&self) -> bool {
-        self.ready.readable
-            || self.waiting.as_ref().is_some_and(|waiting| {
-                !waiting.ahead.is_empty() || (waiting.is_beyond && !self.is_read_out())
-            })
+        if self.waiting.as_ref().is_some_and(|waiting| !waiting.ahead.is_empty()) {
+            return true;
+        }
+        match self.intake() {
+            None | Some(Intake::Read(_)) => self.ready.readable,
+            // A reset is heard though nothing is read.
+            Some(Intake::Held) => self.ready.failed,
+            Some(Intake::Heard | Intake::Over) => !self.is_read_out(),
+        }
     }
 
     /// Notes that there may be something to read, which no event has told yet.
@@ -71,7 +82,7 @@ impl End {
             && self
                 .waiting
                 .as_ref()
-                .is_none_or(|waiting| waiting.ahead.is_empty() && waiting.request.is_none())
+                .is_none_or(|waiting| waiting.ahead.is_empty() && waiting.requests.is_none())
     }
 
     /// Returns true if a read that finds less than it had room for has found all there is, until an
@@ -126,34 +137,87 @@ impl End {
         }
     }
 
-    /// Lets it end behind the one request that `request` stands in, and whose bytes in `rest` were
-    /// read already. Returns how many of these belong to it.
-    pub(crate) fn end_behind(&mut self, mut request: RequestFraming, rest: &[u8]) -> usize {
-        let taken = request.follow_one(rest);
-        let waiting = self.waiting();
-        waiting.is_beyond = taken < rest.len();
-        waiting.request = Some(request);
-        taken
+    /// Follows the requests of its client from here on, of which the first one's bytes are `ahead`.
+    pub(crate) fn follow_requests(&mut self, requests: Requests, ahead: Bytes) {
+        self.waiting().requests = Some(Box::new(requests));
+        self.put_ahead(ahead);
     }
 
-    /// Returns what was found where bytes were read: no more than belongs to the one request.
-    fn within_request(&mut self, bytes: &[u8]) -> Found {
-        let waiting = self.waiting.as_deref_mut();
-        let Some((waiting, request)) = waiting.and_then(|waiting| {
-            let request = waiting.request.as_mut()?;
-            Some((&mut waiting.is_beyond, request))
-        }) else {
-            return Found::Bytes(bytes.len());
-        };
-        let taken = request.follow_one(bytes);
-        *waiting = taken < bytes.len();
-        if taken > 0 { Found::Bytes(taken) } else { Found::End }
+    /// Returns true if the requests of its client are followed.
+    pub(crate) fn follows_requests(&self) -> bool {
+        self.requests().is_some()
     }
 
-    /// Reads what stands behind the one request and forgets it: unread it would reset the
+    /// Follows no requests any more: what is read from now on belongs together.
+    pub(crate) fn forget_requests(&mut self) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.requests = None;
+        }
+        self.tidy();
+    }
+
+    fn requests(&self) -> Option<&Requests> {
+        self.waiting.as_ref()?.requests.as_deref()
+    }
+
+    fn requests_mut(&mut self) -> Option<&mut Requests> {
+        self.waiting.as_mut()?.requests.as_deref_mut()
+    }
+
+    /// Returns what its client's requests let it read; `None` if it makes none.
+    fn intake(&self) -> Option<Intake> {
+        self.requests().map(|requests| requests.intake(self.is_blocked()))
+    }
+
+    /// Follows what the server of its client's request says. Returns how many of the bytes are to be
+    /// passed on; the others were not asked for.
+    pub(crate) fn hear_answer(&mut self, bytes: &[u8]) -> usize {
+        self.requests_mut().map_or(bytes.len(), |requests| requests.answer(bytes))
+    }
+
+    /// Looks whether the answer to its client's request has ended, now that what was heard of it is
+    /// passed on; the next request is to name `user`. Returns true if it is to be read again.
+    pub(crate) fn turn(&mut self, user: Option<&Credentials>) -> bool {
+        let Some(requests) = self.requests_mut() else { return false };
+        match requests.turn(user) {
+            Turned::No => false,
+            Turned::Next | Turned::Last => true,
+            Turned::Tunnel => {
+                let beyond = Bytes::from(requests.beyond());
+                self.forget_requests();
+                self.put_ahead(beyond);
+                true
+            }
+        }
+    }
+
+    /// Returns true if its client makes requests, and has made none that is not answered.
+    pub(crate) fn is_between_requests(&self) -> bool {
+        self.requests().is_some_and(Requests::is_idle)
+    }
+
+    /// Takes the next request of its client.
+    pub(crate) fn take_next(&mut self) -> Option<NextRequest> {
+        self.requests_mut()?.take_next()
+    }
+
+    /// Returns what was found where bytes were read; `None` if more is to be read.
+    fn sort(&mut self, bytes: &mut [u8], count: usize) -> Option<Found> {
+        let Some(requests) = self.requests_mut() else { return Some(Found::Bytes(count)) };
+        match requests.handle(&bytes[..count]) {
+            Taken::Own(own) => Some(Found::Bytes(own)),
+            Taken::Heard => Some(Found::Request),
+            Taken::Over => Some(self.end_beyond(bytes)),
+            Taken::Kept => None,
+        }
+    }
+
+    /// Reads what stands behind the last request and forgets it: unread it would reset the
     /// connection when it is closed.
     fn end_beyond(&mut self, buffer: &mut [u8]) -> Found {
-        while matches!(self.stream.read(buffer), Ok(count) if count > 0) {}
+        let mut reads = 0..LAST_READS;
+        while reads.next().is_some() && matches!(self.stream.read(buffer), Ok(count) if count > 0) {
+        }
         self.ready.readable = false;
         self.input = Incoming::Ended;
         Found::End
@@ -170,12 +234,17 @@ impl End {
                 self.tidy();
                 return Found::Bytes(count);
             }
-            if waiting.is_beyond {
-                return self.end_beyond(buffer);
-            }
         }
         loop {
-            match self.stream.read(buffer) {
+            let most = match self.intake() {
+                None => buffer.len(),
+                Some(Intake::Read(most)) => most.min(buffer.len()),
+                Some(Intake::Heard) => return Found::Request,
+                Some(Intake::Over) => return self.end_beyond(buffer),
+                Some(Intake::Held) if self.ready.failed => return Found::Reset,
+                Some(Intake::Held) => return Found::Nothing,
+            };
+            match self.stream.read(&mut buffer[..most]) {
                 Ok(0) => {
                     self.ready.readable = false;
                     if self.is_broken() {
@@ -189,11 +258,12 @@ impl End {
                     let is_large = count >= LARGE;
                     self.large_reads =
                         if is_large { LARGE_READS.min(self.large_reads + 1) } else { 0 };
-                    if count < buffer.len() && self.tells_all() {
+                    if count < most && self.tells_all() {
                         self.ready.readable = false;
                     }
-                    let found = self.within_request(&buffer[..count]);
-                    return if found == Found::End { self.end_beyond(buffer) } else { found };
+                    if let Some(found) = self.sort(buffer, count) {
+                        return found;
+                    }
                 }
                 Err(error) => {
                     if let Some(found) = self.found_by(&error) {

@@ -8,8 +8,8 @@ mod outgoing;
 
 use crate::reactor::{Reactor, Readiness};
 use bytes::Bytes;
-use jostle_common::http1::RequestFraming;
 use jostle_engine::memory::Charge;
+use jostle_forward::http::Requests;
 use jostle_sys::{Pipe, fix_receive_buffer};
 use mio::Token;
 use mio::net::TcpStream;
@@ -49,10 +49,8 @@ pub(crate) struct End {
 struct Waiting {
     /// What was read before, and is read again in front of what comes.
     ahead: Bytes,
-    /// The request of HTTP that alone is passed on, if there is one.
-    request: Option<RequestFraming>,
-    /// Set once something stands behind that request.
-    is_beyond: bool,
+    /// The requests of a client of an HTTP proxy.
+    requests: Option<Box<Requests>>,
     /// A pipe whose bytes are to be written in front of what is pending.
     pipe: Option<FilledPipe>,
     pending: VecDeque<Bytes>,
@@ -61,7 +59,7 @@ struct Waiting {
 impl Waiting {
     fn is_needless(&self) -> bool {
         self.ahead.is_empty()
-            && self.request.is_none()
+            && self.requests.is_none()
             && self.pipe.is_none()
             && self.pending.is_empty()
     }
