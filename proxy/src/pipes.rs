@@ -96,20 +96,32 @@ impl Pipes {
 mod tests {
     use super::*;
     use crate::descriptors::DescriptorTable;
-    use crate::shared::Waits;
-    use mio::{Poll, Token, Waker};
-    use std::sync::Arc;
+    use crate::reactor::Reactor;
+    use crate::shared::Contention;
+    use jostle_common::clock::Clock;
+
+    fn descriptors() -> Descriptors {
+        let reactor = Reactor::new(Clock::start(), true, Duration::ZERO).expect("descriptors");
+        let table = DescriptorTable::new(1000, 8, None);
+        let waits = &Contention::default().descriptors;
+        Descriptors::of_loops(table, &[reactor.waker()], waits).remove(0)
+    }
+
+    /// Returns how many may still be taken.
+    fn left(descriptors: &mut Descriptors) -> usize {
+        let left = (0..1000).take_while(|_| descriptors.take(1)).count();
+        descriptors.give(left);
+        left
+    }
 
     #[test]
     fn there_are_no_more_than_may_be_and_none_when_nobody_needs_them() {
-        let poll = Poll::new().unwrap();
-        let wakers = [Arc::new(Waker::new(poll.registry(), Token(0)).unwrap())];
-        let table = DescriptorTable::new(1000, 8, None);
-        let mut descriptors = Descriptors::of_loops(table, &wakers, &Waits::default()).remove(0);
-        let before = descriptors.missing_for_a_client();
+        let mut descriptors = descriptors();
+        let before = left(&mut descriptors);
         let mut pipes = Pipes::new(true, 200);
         let taken: Vec<Pipe> = std::iter::from_fn(|| pipes.take(&mut descriptors)).collect();
         assert_eq!((taken.len(), pipes.made, pipes.deadline()), (3, 3, None));
+        assert_eq!(left(&mut descriptors), before - 3 * DESCRIPTORS);
         let at = Instant::from_secs(5);
         taken.into_iter().for_each(|pipe| pipes.give(pipe, at, &mut descriptors));
         assert_eq!(pipes.deadline(), Some(at + REST));
@@ -121,7 +133,7 @@ mod tests {
         assert!(pipes.take(&mut descriptors).is_none());
         pipes.give(again, at, &mut descriptors);
         assert_eq!((pipes.idle.len(), pipes.made, pipes.deadline()), (0, 0, None));
-        assert_eq!(descriptors.missing_for_a_client(), before);
+        assert_eq!(left(&mut descriptors), before);
         assert!(Pipes::new(false, 1000).take(&mut descriptors).is_none());
     }
 }
