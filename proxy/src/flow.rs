@@ -121,9 +121,8 @@ impl Control {
     /// # Errors
     /// When there is no such route, or the order could not be given.
     pub fn flows(&self, route: RouteId, after: u32) -> Result<FlowPage, OrderError> {
-        let list = |loop_| {
-            self.order_at(loop_, |reply| Order::Flow(route, FlowOrder::List(after, reply)))
-        };
+        let list =
+            |loop_| self.order_at(loop_, |reply| Order::Flow(route, FlowOrder::List(after, reply)));
         let pages: Result<Vec<FlowPage>, _> = self.loops_of(route).map(list).collect();
         pages.map(merge)
     }

@@ -90,8 +90,7 @@ impl Proxy {
         let mut descriptors = descriptors.into_iter();
         let mut own = OwnAddresses::of_loops(loops, &contention.addresses).into_iter();
         let mut hooks = client::of_loops(on_client, loops, &contention.clients).into_iter();
-        let mut handles =
-            || Some((sinks.next()?, descriptors.next()?, own.next()?, hooks.next()?));
+        let mut handles = || Some((sinks.next()?, descriptors.next()?, own.next()?, hooks.next()?));
         let site = |(number, reactor): (usize, Reactor)| {
             let (sinks, descriptors, own, on_client) = handles().expect("one for each loop");
             let turn = Turn {

@@ -398,7 +398,9 @@ fn a_route_comes_to_have_more_workers_and_fewer() {
 fn routes_on_different_workers_are_one_proxy() {
     let server = Echo::start();
     let text = |name: &str, upstream: SocketAddr| {
-        format!(r#"{{ "name": "{name}", "listen": "udp://127.0.0.1:0", "upstream": "{upstream}" }}"#)
+        format!(
+            r#"{{ "name": "{name}", "listen": "udp://127.0.0.1:0", "upstream": "{upstream}" }}"#
+        )
     };
     let names = ["a", "b", "c", "d"];
     let routes: Vec<String> = names.iter().map(|name| text(name, server.address)).collect();
@@ -480,9 +482,8 @@ fn the_port_of_another_is_not_shared() {
         2,
     ));
     let taken = other.address(Transport::Udp);
-    let text = format!(
-        r#"{{ "listen": "udp://{taken}", "upstream": "127.0.0.1:9", "workers": "all" }}"#
-    );
+    let text =
+        format!(r#"{{ "listen": "udp://{taken}", "upstream": "127.0.0.1:9", "workers": "all" }}"#);
     let refused = jostle_proxy::Proxy::bind(with_workers(&text, 2)).map(|_| ()).unwrap_err();
     assert!(matches!(refused, StartError::Listen { .. }), "{refused}");
 }

@@ -210,9 +210,9 @@ fn share_kept(
                 shared.push(one);
             }
             let dealt = shared.into_iter().enumerate();
-            all.extend(dealt.map(|(place, one)| {
-                (transport, Opened { nth: place % new.loops, ..one })
-            }));
+            all.extend(
+                dealt.map(|(place, one)| (transport, Opened { nth: place % new.loops, ..one })),
+            );
         }
     }
     Ok(all)

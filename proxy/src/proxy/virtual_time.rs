@@ -5,8 +5,8 @@ use super::*;
 use crate::reactor::Readiness;
 use crate::worker::serve;
 use jostle_engine::route::Configuration;
-use std::io::{ErrorKind, Read, Write};
 use mio::Token;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 

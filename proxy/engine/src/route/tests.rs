@@ -433,7 +433,9 @@ fn several_workers_are_for_routes_of_which_no_rule_sees_all_flows() {
         assert_eq!(with_rule(rule).unwrap_err().to_string(), expected);
     }
     // One that has a loop for itself may have any.
-    assert!(udp(r#""workers": 1, "profile": { "up": [ { "rule": "drop", "chance": "1%" } ] }"#).is_ok());
+    assert!(
+        udp(r#""workers": 1, "profile": { "up": [ { "rule": "drop", "chance": "1%" } ] }"#).is_ok()
+    );
     for (fields, problem) in [
         (r#""listen": "socks5://a:1""#, "listen on http-proxy://"),
         (r#""listen": "a:1", "upstream": "b:1", "open": "with upstream""#, "\"open\" is about one"),
