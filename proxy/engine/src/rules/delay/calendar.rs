@@ -27,6 +27,8 @@ impl Due for Instant {
 
 /// log2 of a slot's width in nanoseconds.
 const SLOT_BITS: u32 = 14;
+/// The room of a new list: where few entries come together it never grows.
+const LIST_MIN: usize = 8;
 const SLOTS_MIN: usize = 64;
 const SLOTS_MAX: usize = 1 << 16;
 /// The number of slots that an entry in the heap is worth: the heap costs several times what a slot
@@ -45,6 +47,10 @@ pub(super) struct Calendar<T> {
     /// One bit per slot that holds anything, and one per word of such bits: finding the next slot
     /// reads two words.
     occupied: Vec<u64>,
+    /// Empty lists for slots to come: there are as many as slots that held something at once.
+    spare: Vec<Vec<T>>,
+    /// The number of lists that were made.
+    lists: usize,
     /// Entries behind the last slot.
     later: BinaryHeap<Reverse<T>>,
     len: usize,
@@ -57,6 +63,8 @@ impl<T: Due> Calendar<T> {
             current_slot: 0,
             slots: Vec::new(),
             occupied: Vec::new(),
+            spare: Vec::new(),
+            lists: 0,
             later: BinaryHeap::new(),
             len: 0,
         }
@@ -79,6 +87,9 @@ impl<T: Due> Calendar<T> {
         if self.len == 1 {
             // The first entry says where the ring begins; the slots are all empty then.
             self.current_slot = slot;
+            if self.current.capacity() == 0 {
+                self.current = self.empty_list();
+            }
             self.current.push(entry);
         } else if slot == self.current_slot {
             // Only the slot whose turn it is has an order to keep.
@@ -111,6 +122,9 @@ impl<T: Due> Calendar<T> {
     fn store(&mut self, slot: u64, entry: T) {
         if slot - self.current_slot < self.slots.len() as u64 {
             let index = self.index(slot);
+            if self.slots[index].capacity() == 0 {
+                self.slots[index] = self.empty_list();
+            }
             self.slots[index].push(entry);
             self.occupied[index / 64] |= 1 << (index % 64);
         } else {
@@ -122,6 +136,18 @@ impl<T: Due> Calendar<T> {
                 self.grow();
             }
         }
+    }
+
+    /// Returns a list for a slot. They are made many at a time, so that a queue which has long been as
+    /// full as it gets makes no more.
+    fn empty_list(&mut self) -> Vec<T> {
+        if self.spare.is_empty() {
+            let more = self.lists.max(SLOTS_MIN / 4);
+            self.lists += more;
+            self.spare.reserve(self.lists);
+            self.spare.extend((0..more).map(|_| Vec::with_capacity(LIST_MIN)));
+        }
+        self.spare.pop().unwrap_or_default()
     }
 
     fn index(&self, slot: u64) -> usize {
@@ -160,10 +186,14 @@ impl<T: Due> Calendar<T> {
             (slot, later) => slot.or(later).expect("entries are in the slots or in the heap"),
         };
         self.current_slot = next;
-        // The empty list of the old current slot stays behind as the new slot's: no allocation.
+        // The empty list of the old current slot serves another one later: no allocation.
         if next_slot == Some(next) {
             let index = self.index(next);
-            std::mem::swap(&mut self.current, &mut self.slots[index]);
+            let entries = std::mem::take(&mut self.slots[index]);
+            let emptied = std::mem::replace(&mut self.current, entries);
+            if emptied.capacity() > 0 {
+                self.spare.push(emptied);
+            }
             self.occupied[index / 64] &= !(1 << (index % 64));
         }
         // The ring has turned, so the nearest entries of the heap fit into it now. Entries of the
