@@ -352,7 +352,7 @@ impl Control {
         order: impl FnOnce(Reply<T>) -> Order,
     ) -> Result<T, OrderError> {
         let (reply, answer) = mpsc::sync_channel(1);
-        self.crew.send(loop_, order(reply)).map_err(|(_, error)| error)?;
+        self.crew.send(loop_, order(reply)).map_err(|unsent| unsent.1)?;
         answer.recv().unwrap_or(Err(OrderError::Ended))
     }
 }

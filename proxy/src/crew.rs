@@ -45,10 +45,10 @@ impl Crew {
     ///
     /// # Errors
     /// The order, and why it could not be given.
-    pub(crate) fn send(&self, number: usize, order: Order) -> Result<(), (Order, OrderError)> {
+    pub(crate) fn send(&self, number: usize, order: Order) -> Result<(), Box<(Order, OrderError)>> {
         self.loops[number].mailbox.try_send(order).map_err(|error| match error {
-            TrySendError::Full(order) => (order, OrderError::Full),
-            TrySendError::Disconnected(order) => (order, OrderError::Ended),
+            TrySendError::Full(order) => Box::new((order, OrderError::Full)),
+            TrySendError::Disconnected(order) => Box::new((order, OrderError::Ended)),
         })?;
         self.wake(number);
         Ok(())

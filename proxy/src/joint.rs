@@ -95,7 +95,7 @@ mod tests {
     fn the_first_lets_the_time_begin_for_all() {
         let joint = Joint::default();
         assert_eq!(joint.began(), None);
-        assert_eq!(joint.clone().begin(Instant::from_millis(5)), Instant::from_millis(5));
+        assert_eq!(joint.begin(Instant::from_millis(5)), Instant::from_millis(5));
         assert_eq!(joint.begin(Instant::from_millis(3)), Instant::from_millis(5));
         assert_eq!(joint.began(), Some(Instant::from_millis(5)));
     }

@@ -157,7 +157,8 @@ impl Worker {
     }
 
     fn pass_on(&self, order: Order, number: usize) {
-        if let Err((order, error)) = self.crew.send(number, order) {
+        if let Err(unsent) = self.crew.send(number, order) {
+            let (order, error) = *unsent;
             order.refuse(error);
         }
     }

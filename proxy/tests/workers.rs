@@ -438,7 +438,7 @@ fn routes_on_different_workers_are_one_proxy() {
             let link = summary.link(name, Transport::Udp, Direction::Up).unwrap();
             link.discarded_total() > 0
         };
-        names.iter().all(|name| lost(name))
+        names.iter().all(lost)
     });
     let summary = proxy.stop();
     assert_conserved(&summary);

@@ -30,7 +30,7 @@ struct Run {
 
 impl Run {
     fn new(rules: &str) -> Self {
-        let profile = Profile::from_json(rules).unwrap();
+        let profile = Profile::from_json(rules).expect("the rules are a profile");
         let mode = TcpMode::Model(CongestionControl::default());
         let mut carrier = Carrier::new(&profile, mode, 1, "web", Memory::default());
         carrier.answer_handshakes();

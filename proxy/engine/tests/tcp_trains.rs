@@ -200,7 +200,7 @@ impl Run {
         self.run_until(self.now + Duration::from_millis(act.after));
         match act.bytes % 16 {
             0 => self.model.finish(self.now, act.id, act.direction),
-            1 if act.after % 8 == 0 => self.model.reset(self.now, act.id, act.direction),
+            1 if act.after.is_multiple_of(8) => self.model.reset(self.now, act.id, act.direction),
             _ => self.unsent[act.id as usize - 1][act.direction.index()] += act.bytes,
         }
     }

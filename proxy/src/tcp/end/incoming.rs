@@ -227,13 +227,12 @@ impl End {
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Found {
         if let Some(waiting) = self.waiting.as_deref_mut()
             && !buffer.is_empty()
+            && !waiting.ahead.is_empty()
         {
-            if !waiting.ahead.is_empty() {
-                let count = waiting.ahead.len().min(buffer.len());
-                waiting.ahead.copy_to_slice(&mut buffer[..count]);
-                self.tidy();
-                return Found::Bytes(count);
-            }
+            let count = waiting.ahead.len().min(buffer.len());
+            waiting.ahead.copy_to_slice(&mut buffer[..count]);
+            self.tidy();
+            return Found::Bytes(count);
         }
         loop {
             let most = match self.intake() {
