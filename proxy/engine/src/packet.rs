@@ -234,7 +234,7 @@ impl Packet {
 
     /// Returns it as the copy of this number.
     #[must_use]
-    pub(crate) fn as_copy(mut self, copy: u32) -> Self {
+    pub(crate) fn into_copy(mut self, copy: u32) -> Self {
         self.set_copy(copy);
         self
     }

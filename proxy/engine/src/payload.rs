@@ -222,7 +222,7 @@ mod tests {
         let part = payload.slice(10..200).slice(5..20);
         assert_eq!((part.len(), &part[..]), (15, &bytes[15..30]));
         assert_eq!(part.to_bytes().as_ptr(), bytes[15..].as_ptr(), "nothing was copied");
-        let mut rest = part.clone();
+        let mut rest = part;
         let front = rest.split_to(4);
         assert_eq!((&front[..], &rest[..]), (&bytes[15..19], &bytes[19..30]));
         assert!(rest.split_to(11).len() == 11 && rest.is_empty() && rest.to_bytes().is_empty());

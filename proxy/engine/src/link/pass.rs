@@ -126,7 +126,7 @@ impl Link {
         for copy in 1..=count {
             self.count_copies(1, original.is_cross());
             let copy = copy_number(parent, ordinal, copy);
-            self.pass(index + 1, original.clone().as_copy(copy));
+            self.pass(index + 1, original.clone().into_copy(copy));
         }
     }
 

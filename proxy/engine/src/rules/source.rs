@@ -56,7 +56,7 @@ impl Source {
         let hits = |index: &u32| {
             self.stream.draw(number + u64::from(*index), self.flow, copy).hits(chance)
         };
-        (0..run.count()).find(hits).unwrap_or(run.count())
+        (0..run.count()).find(hits).unwrap_or_else(|| run.count())
     }
 
     /// Returns the draw for something that is no packet, by a number of its own: the `index`-th

@@ -41,7 +41,7 @@ impl InstantRule for CorruptRule {
             let draw = self.source.draw_nth(run, *index);
             !range.is_empty() && !each_bit(draw.more(), rate, range).is_empty()
         };
-        (0..run.count()).find(flips).unwrap_or(run.count())
+        (0..run.count()).find(flips).unwrap_or_else(|| run.count())
     }
 
     fn judge(&mut self, packet: &mut Packet) -> Verdict {

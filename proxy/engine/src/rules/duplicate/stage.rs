@@ -73,7 +73,7 @@ impl Stage for Copies {
         for index in 1..=setting.copies {
             let at = packet.at.plus_nanos(nanos(setting.gap).saturating_mul(u64::from(index)));
             let number = copy_number(packet.copy(), self.ordinal, index);
-            let copy = packet.clone().as_copy(number).moved_to(at);
+            let copy = packet.clone().into_copy(number).moved_to(at);
             self.made += 1;
             self.later.insert((at, self.made), copy);
         }
