@@ -1,6 +1,6 @@
 //! The handle with which other threads change a running proxy.
 
-use crate::crew::Crew;
+use crate::loop_handles::LoopHandles;
 use crate::network::Network;
 use crate::orders::{Began, Carried, Order, OrderError, Prepared, Reply, RouteId, RouteState};
 use crate::sinks::Sink;
@@ -34,7 +34,7 @@ const READ_ATTEMPTS: usize = 3;
 /// carry it out, all at one moment.
 #[derive(Clone, Debug)]
 pub struct Control {
-    crew: Arc<Crew>,
+    loop_handles: Arc<LoopHandles>,
     network: Network,
     clock: Clock,
 }
@@ -58,8 +58,12 @@ impl PreparedRoute {
 }
 
 impl Control {
-    pub(crate) const fn new(crew: Arc<Crew>, network: Network, clock: Clock) -> Self {
-        Self { crew, network, clock }
+    pub(crate) const fn new(
+        loop_handles: Arc<LoopHandles>,
+        network: Network,
+        clock: Clock,
+    ) -> Self {
+        Self { loop_handles, network, clock }
     }
 
     /// Returns the seed of the run, for the routes that have none of their own.
@@ -82,14 +86,14 @@ impl Control {
     /// close it; then it cuts what is left. The time runs from the first call on, and of several
     /// calls the shortest counts.
     pub fn stop_within(&self, drain: Duration) {
-        self.crew.stop(drain);
+        self.loop_handles.stop(drain);
     }
 
     /// Switches all rules off, or on again, and returns whether they are on now. What is inside
     /// keeps its times.
     pub fn toggle(&self) -> bool {
-        let on = self.crew.flags().toggle();
-        self.crew.wake_all();
+        let on = self.loop_handles.flags().toggle();
+        self.loop_handles.wake_all();
         on
     }
 
@@ -104,7 +108,7 @@ impl Control {
 
     /// Returns true unless the rules are switched off.
     pub fn rules_are_on(&self) -> bool {
-        self.crew.flags().rules_on()
+        self.loop_handles.flags().rules_on()
     }
 
     /// Adds a route. A disabled one is kept, and does not listen.
@@ -261,7 +265,7 @@ impl Control {
     /// When the order could not be given.
     pub fn routes(&self) -> Result<Vec<RouteState>, OrderError> {
         let mut all = Vec::new();
-        for loop_ in 0..self.crew.len() {
+        for loop_ in 0..self.loop_handles.len() {
             all.append(&mut self.order_at(loop_, Order::Routes)?);
         }
         all.sort_by_key(|state| state.id.index);
@@ -288,7 +292,7 @@ impl Control {
     /// Reads the counters of all loops, one after the other.
     fn read(&self) -> Result<Reading, OrderError> {
         let mut reading = self.read_at(0)?;
-        for loop_ in 1..self.crew.len() {
+        for loop_ in 1..self.loop_handles.len() {
             reading.join(self.read_at(loop_)?);
         }
         Ok(reading)
@@ -352,7 +356,7 @@ impl Control {
         order: impl FnOnce(Reply<T>) -> Order,
     ) -> Result<T, OrderError> {
         let (reply, answer) = mpsc::sync_channel(1);
-        self.crew.send(loop_, order(reply)).map_err(|unsent| unsent.1)?;
+        self.loop_handles.send(loop_, order(reply)).map_err(|unsent| unsent.1)?;
         answer.recv().unwrap_or(Err(OrderError::Ended))
     }
 }

@@ -1,21 +1,21 @@
 //! Meetings of loops: for an order that concerns several of them one carries it out, and the others
-//! lend it their sites and stand still meanwhile. So the order takes effect everywhere between two
+//! lend it their states and stand still meanwhile. So the order takes effect everywhere between two
 //! turns, at one moment, whole or not at all.
 //!
 //! The first loop alone calls the others, so that no two ever wait for each other.
 
-use crate::site::Site;
+use crate::loop_state::LoopState;
 use mio::Waker;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 
-/// A site on its way to the loop that needs it, and the way back.
+/// A state on its way to the loop that needs it, and the way back.
 pub(crate) struct Loan {
-    site: Box<Site>,
-    back: SyncSender<Box<Site>>,
+    loop_state: Box<LoopState>,
+    back: SyncSender<Box<LoopState>>,
 }
 
-/// The call to a meeting: where to lend the site to.
+/// The call to a meeting: where to lend the state to.
 type Call = Sender<Loan>;
 
 /// The loop's ear for calls.
@@ -27,11 +27,11 @@ pub(crate) struct Caller {
     waker: Arc<Waker>,
 }
 
-/// The sites that others have lent. They are given back when this goes.
+/// The states that others have lent. They are given back when this goes.
 #[derive(Default)]
 pub(crate) struct Lent {
-    pub(crate) sites: Vec<Box<Site>>,
-    back: Vec<SyncSender<Box<Site>>>,
+    pub(crate) loop_states: Vec<Box<LoopState>>,
+    back: Vec<SyncSender<Box<LoopState>>>,
 }
 
 /// Makes the two ends for a loop with this waker.
@@ -41,25 +41,25 @@ pub(crate) fn between(waker: Arc<Waker>) -> (Caller, Ear) {
 }
 
 impl Ear {
-    /// Lends the site to whoever calls, until it comes back. `None`: it will not, as that loop has
+    /// Lends the state to whoever calls, until it comes back. `None`: it will not, as that loop has
     /// failed.
-    pub(crate) fn attend(&self, mut site: Box<Site>) -> Option<Box<Site>> {
+    pub(crate) fn attend(&self, mut loop_state: Box<LoopState>) -> Option<Box<LoopState>> {
         while let Ok(call) = self.0.try_recv() {
             let (back, returned) = mpsc::sync_channel(1);
-            let sent = call.send(Loan { site, back });
+            let sent = call.send(Loan { loop_state, back });
             // Who calls waits until nobody is left who could still lend.
             drop(call);
             match sent {
-                Ok(()) => site = returned.recv().ok()?,
+                Ok(()) => loop_state = returned.recv().ok()?,
                 // Nobody waits for it any more.
-                Err(unsent) => site = unsent.0.site,
+                Err(unsent) => loop_state = unsent.0.loop_state,
             }
         }
-        Some(site)
+        Some(loop_state)
     }
 }
 
-/// Asks all loops for their sites, and waits for them: no longer than each one's turn takes. Those
+/// Asks all loops for their states, and waits for them: no longer than each one's turn takes. Those
 /// of loops that have ended are missing.
 pub(crate) fn meet(callers: &[Caller]) -> Lent {
     let (lend, loans) = mpsc::channel();
@@ -73,8 +73,8 @@ pub(crate) fn meet(callers: &[Caller]) -> Lent {
     }
     drop(lend);
     let mut lent = Lent::default();
-    for Loan { site, back } in loans {
-        lent.sites.push(site);
+    for Loan { loop_state, back } in loans {
+        lent.loop_states.push(loop_state);
         lent.back.push(back);
     }
     lent
@@ -82,9 +82,9 @@ pub(crate) fn meet(callers: &[Caller]) -> Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        for (site, back) in self.sites.drain(..).zip(&self.back) {
+        for (loop_state, back) in self.loop_states.drain(..).zip(&self.back) {
             // It waits, and the channel has room for one.
-            let _ = back.send(site);
+            let _ = back.send(loop_state);
         }
     }
 }

@@ -11,16 +11,16 @@ pub(crate) use flows::merge;
 
 use crate::alarm::Alarm;
 use crate::associations::SharedAssociations;
-use crate::joint::{Joint, RoutePart};
 use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
+use crate::loop_state::{LoopState, LoopStates};
 use crate::orders::{Began, OrderError, Prepared, Reach, RouteId, RouteState};
 use crate::relay::{Ending, Relay, RelayPlan};
 use crate::resolve::{Answer, Upstream};
+use crate::route_shared::{RoutePart, RouteShared};
 use crate::routes::{RelayPlace, RouteEntry, RouteNode, Routes};
 use crate::settings::StartError;
 use crate::shared::{Lock, Waits};
-use crate::site::{Site, Sites};
 use crate::turn::Turn;
 use crate::udp::check_addresses;
 use jostle_common::chance::Direction;
@@ -45,7 +45,7 @@ struct Kept<'a> {
     id: RouteId,
     memory: &'a Memory,
     associations: &'a SharedAssociations,
-    joints: &'a [Joint; 2],
+    joints: &'a [RouteShared; 2],
 }
 
 /// The routes of all loops, and how they are changed. Clones are the same.
@@ -72,7 +72,7 @@ impl Network {
 
     /// Returns the loops that have a route.
     pub(crate) fn sites_of(&self, id: RouteId) -> Result<Range<usize>, OrderError> {
-        self.routes.lock().get(id).map(RouteEntry::sites)
+        self.routes.lock().get(id).map(RouteEntry::loop_states)
     }
 
     /// Returns how many loops a route is to have.
@@ -85,7 +85,7 @@ impl Network {
     pub(crate) fn start(
         &self,
         prepared: Prepared,
-        sites: &mut Sites<'_>,
+        loop_states: &mut LoopStates<'_>,
     ) -> Result<(), StartError> {
         let Prepared { route, reach } = prepared;
         let mut routes = self.routes.lock();
@@ -96,13 +96,13 @@ impl Network {
         let (upstream, listening) = match reach {
             None => (None, ListeningSet::default()),
             Some(Reach { wanted, upstream }) => {
-                let portable = sites.leader().turn.options.portable;
+                let portable = loop_states.leader().turn.options.portable;
                 let loops = self.loops_of(&route);
                 (Some(upstream), wanted.open(&route, &[], portable, loops)?)
             }
         };
-        sites.leader().turn.descriptors.charge(listening.opened.len());
-        let entered = self.enter(&mut routes, route, home, upstream, listening, sites);
+        loop_states.leader().turn.descriptors.charge(listening.opened.len());
+        let entered = self.enter(&mut routes, route, home, upstream, listening, loop_states);
         entered.map(|_| ()).map_err(|error| match error {
             OrderError::Start(error) => error,
             error => io::Error::other(error).into(),
@@ -118,24 +118,31 @@ impl Network {
     pub(crate) fn add(
         &self,
         prepared: Prepared,
-        sites: &mut Sites<'_>,
+        loop_states: &mut LoopStates<'_>,
     ) -> Result<RouteId, OrderError> {
         let Prepared { route, reach } = prepared;
         let mut routes = self.routes.lock();
         routes.refuse_taken(&route.name, None)?;
-        let (home, loops) = (sites.leader().number, self.loops_of(&route));
+        let (home, loops) = (loop_states.leader().number, self.loops_of(&route));
         let Some(Reach { wanted, upstream }) = reach else {
-            return self.enter(&mut routes, route, home, None, ListeningSet::default(), sites);
+            return self.enter(
+                &mut routes,
+                route,
+                home,
+                None,
+                ListeningSet::default(),
+                loop_states,
+            );
         };
-        let portable = sites.leader().turn.options.portable;
+        let portable = loop_states.leader().turn.options.portable;
         let listening = wanted.open(&route, &[], portable, loops)?;
         refuse_circle(&routes, &route, &upstream, &listening, None)?;
         let sockets = listening.opened.len();
-        if !sites.leader().turn.descriptors.take(sockets) {
+        if !loop_states.leader().turn.descriptors.take(sockets) {
             return Err(OrderError::NoDescriptors);
         }
-        self.enter(&mut routes, route, home, Some(upstream), listening, sites)
-            .inspect_err(|_| sites.leader().turn.descriptors.give(sockets))
+        self.enter(&mut routes, route, home, Some(upstream), listening, loop_states)
+            .inspect_err(|_| loop_states.leader().turn.descriptors.give(sockets))
     }
 
     /// Makes the relays of a route whose sockets are open, on the loops from `home` on.
@@ -146,7 +153,7 @@ impl Network {
         home: usize,
         upstream: Option<Upstream>,
         mut listening: ListeningSet,
-        sites: &mut Sites<'_>,
+        loop_states: &mut LoopStates<'_>,
     ) -> Result<RouteId, OrderError> {
         let listeners = listening.listeners(&route.name);
         let memory = self.memory.part(self.memory.limit() / ROUTE_SHARE);
@@ -167,15 +174,18 @@ impl Network {
                     continue;
                 };
                 let part = RoutePart { nth, of: loops };
-                let made = sites.at(home + nth).and_then(|site| {
-                    let made = self.make(transport, part, kept, upstream.clone(), opened, site);
-                    Ok((site.number, made.map_err(StartError::from)?))
+                let made = loop_states.at(home + nth).and_then(|loop_state| {
+                    let made =
+                        self.make(transport, part, kept, upstream.clone(), opened, loop_state);
+                    Ok((loop_state.number, made.map_err(StartError::from)?))
                 });
                 match made {
-                    Ok((site, index)) => relays.push(RelayPlace { site, transport, index }),
+                    Ok((loop_state, index)) => {
+                        relays.push(RelayPlace { loop_state, transport, index })
+                    }
                     Err(error) => {
-                        for RelayPlace { site, index, .. } in relays {
-                            let Site { fleet, turn, .. } = sites.at(site)?;
+                        for RelayPlace { loop_state, index, .. } in relays {
+                            let LoopState { fleet, turn, .. } = loop_states.at(loop_state)?;
                             fleet.remove(index, Ending::Reset, turn);
                         }
                         return Err(error);
@@ -183,7 +193,7 @@ impl Network {
                 }
             }
         }
-        let own = &mut sites.leader().turn.own;
+        let own = &mut loop_states.leader().turn.own;
         own_addresses(&listeners).for_each(|address| own.add(address));
         warn_of_openness(&route, &listeners);
         let circles = Alarm::default();
@@ -209,11 +219,11 @@ impl Network {
         kept: Kept<'_>,
         upstream: Upstream,
         opened: Vec<Opened>,
-        site: &mut Site,
+        loop_state: &mut LoopState,
     ) -> io::Result<usize> {
         let Kept { route, memory, associations, .. } = kept;
-        let Site { fleet, turn, rules_on, .. } = site;
-        let joint = &kept.joints[(transport == Transport::Tcp) as usize];
+        let LoopState { fleet, turn, rules_on, .. } = loop_state;
+        let route_shared = &kept.joints[(transport == Transport::Tcp) as usize];
         let plan = RelayPlan {
             id: fleet.next_id(),
             route,
@@ -221,7 +231,7 @@ impl Network {
             upstream,
             associations,
             memory,
-            joint,
+            route_shared,
             part,
             rules_on: *rules_on,
         };
@@ -235,60 +245,72 @@ impl Network {
         &self,
         id: RouteId,
         drain: Duration,
-        sites: &mut Sites<'_>,
+        loop_states: &mut LoopStates<'_>,
     ) -> Result<(), OrderError> {
-        for RelayPlace { site, index, .. } in self.take_out(id, sites)?.relays {
-            let Site { fleet, turn, .. } = sites.at(site)?;
+        for RelayPlace { loop_state, index, .. } in self.take_out(id, loop_states)?.relays {
+            let LoopState { fleet, turn, .. } = loop_states.at(loop_state)?;
             fleet.leave(index, turn.now + drain, turn);
         }
-        sites.take_in();
+        loop_states.take_in();
         Ok(())
     }
 
     /// Removes a route and closes its connections.
-    pub(crate) fn close(&self, id: RouteId, sites: &mut Sites<'_>) -> Result<(), OrderError> {
-        for RelayPlace { site, index, .. } in self.take_out(id, sites)?.relays {
-            let Site { fleet, turn, past, .. } = sites.at(site)?;
+    pub(crate) fn close(
+        &self,
+        id: RouteId,
+        loop_states: &mut LoopStates<'_>,
+    ) -> Result<(), OrderError> {
+        for RelayPlace { loop_state, index, .. } in self.take_out(id, loop_states)?.relays {
+            let LoopState { fleet, turn, past, .. } = loop_states.at(loop_state)?;
             past.add(fleet.remove(index, Ending::Close, turn));
         }
         Ok(())
     }
 
     /// Takes a route out of the table, if all loops that have it take part.
-    fn take_out(&self, id: RouteId, sites: &mut Sites<'_>) -> Result<RouteEntry, OrderError> {
+    fn take_out(
+        &self,
+        id: RouteId,
+        loop_states: &mut LoopStates<'_>,
+    ) -> Result<RouteEntry, OrderError> {
         let mut routes = self.routes.lock();
-        are_there(&routes.get(id)?.relays, sites)?;
+        are_there(&routes.get(id)?.relays, loop_states)?;
         let entry = routes.remove(id)?;
-        let Turn { descriptors, own, .. } = &mut sites.leader().turn;
+        let Turn { descriptors, own, .. } = &mut loop_states.leader().turn;
         descriptors.give(entry.sockets());
         own_addresses(&entry.listeners).for_each(|address| own.remove(address));
         Ok(entry)
     }
 
-    /// Returns a route that one of the sites has.
+    /// Returns a route that one of the states has.
     pub(crate) fn state(
         &self,
         id: RouteId,
-        sites: &mut Sites<'_>,
+        loop_states: &mut LoopStates<'_>,
     ) -> Result<RouteState, OrderError> {
         let routes = self.routes.lock();
         let entry = routes.get(id)?;
-        Ok(entry.state(began(entry, sites.at(entry.home)?)))
+        Ok(entry.state(began(entry, loop_states.at(entry.home)?)))
     }
 
     /// Returns when the time of the rules of such a route began.
-    pub(crate) fn began(&self, id: RouteId, sites: &mut Sites<'_>) -> Result<Began, OrderError> {
+    pub(crate) fn began(
+        &self,
+        id: RouteId,
+        loop_states: &mut LoopStates<'_>,
+    ) -> Result<Began, OrderError> {
         let routes = self.routes.lock();
         let entry = routes.get(id)?;
-        Ok(began(entry, sites.at(entry.home)?))
+        Ok(began(entry, loop_states.at(entry.home)?))
     }
 
-    /// Returns the same of all routes of these sites.
-    pub(crate) fn all_began(&self, sites: &mut Sites<'_>) -> Vec<(RouteId, Began)> {
+    /// Returns the same of all routes of these states.
+    pub(crate) fn all_began(&self, loop_states: &mut LoopStates<'_>) -> Vec<(RouteId, Began)> {
         let routes = self.routes.lock();
         let of = |entry: &RouteEntry| {
-            let site = sites.at(entry.home).ok()?;
-            Some((entry.id, began(entry, site)))
+            let loop_state = loop_states.at(entry.home).ok()?;
+            Some((entry.id, began(entry, loop_state)))
         };
         routes.iter().filter_map(of).collect()
     }
@@ -298,9 +320,9 @@ impl Network {
         &self,
         id: RouteId,
         profile: Profile,
-        sites: &mut Sites<'_>,
+        loop_states: &mut LoopStates<'_>,
     ) -> Result<(), OrderError> {
-        self.change_profile(id, sites, |route| {
+        self.change_profile(id, loop_states, |route| {
             route.profile = profile;
             Ok(())
         })
@@ -310,7 +332,7 @@ impl Network {
     fn change_profile(
         &self,
         id: RouteId,
-        sites: &mut Sites<'_>,
+        loop_states: &mut LoopStates<'_>,
         change: impl FnOnce(&mut Route) -> Result<(), OrderError>,
     ) -> Result<(), OrderError> {
         let mut routes = self.routes.lock();
@@ -319,11 +341,11 @@ impl Network {
         change(&mut route)?;
         route.check_rules().map_err(OrderError::Rules)?;
         check_addresses(&route).map_err(OrderError::Rules)?;
-        are_there(&entry.relays, sites)?;
+        are_there(&entry.relays, loop_states)?;
         entry.route = route;
         for place in &entry.relays {
             let route = &entry.route;
-            touch(place, sites, |relay, on, turn| relay.follow(route, on, turn))?;
+            touch(place, loop_states, |relay, on, turn| relay.follow(route, on, turn))?;
         }
         Ok(())
     }
@@ -334,9 +356,9 @@ impl Network {
         id: RouteId,
         direction: Direction,
         rule: &Rule,
-        sites: &mut Sites<'_>,
+        loop_states: &mut LoopStates<'_>,
     ) -> Result<(), OrderError> {
-        self.change_profile(id, sites, |route| {
+        self.change_profile(id, loop_states, |route| {
             let timeline = route.profile.timeline_mut(direction);
             let has = timeline.rules().any(|one| one.key == rule.key);
             for phase in &mut timeline.phases {
@@ -356,9 +378,9 @@ impl Network {
         id: RouteId,
         direction: Direction,
         key: &str,
-        sites: &mut Sites<'_>,
+        loop_states: &mut LoopStates<'_>,
     ) -> Result<(), OrderError> {
-        self.change_profile(id, sites, |route| {
+        self.change_profile(id, loop_states, |route| {
             let timeline = route.profile.timeline_mut(direction);
             if !timeline.rules().any(|rule| rule.key == key) {
                 let (route, key) = (route.name.clone(), key.to_owned());
@@ -371,26 +393,26 @@ impl Network {
         })
     }
 
-    /// Switches the rules of all routes off or on, at one site.
-    pub(crate) fn switch(&self, on: bool, site: &mut Site) {
-        if std::mem::replace(&mut site.rules_on, on) == on {
+    /// Switches the rules of all routes off or on, at one state.
+    pub(crate) fn switch(&self, on: bool, loop_state: &mut LoopState) {
+        if std::mem::replace(&mut loop_state.rules_on, on) == on {
             return;
         }
-        if site.number == 0 {
+        if loop_state.number == 0 {
             log::info!("rules {}", if on { "on" } else { "off" });
         }
         for entry in self.routes.lock().iter() {
-            for index in entry.relays_at(site.number) {
-                site.fleet.touch(index).follow(&entry.route, on, &mut site.turn);
+            for index in entry.relays_at(loop_state.number) {
+                loop_state.fleet.touch(index).follow(&entry.route, on, &mut loop_state.turn);
             }
         }
     }
 
-    /// Takes what the resolver found for a relay of a site, which may be gone. An address that leads
-    /// back to the relay's route is left out.
-    pub(crate) fn learn(&self, answer: Answer, site: &mut Site) {
+    /// Takes what the resolver found for a relay of a state, which may be gone. An address that
+    /// leads back to the relay's route is left out.
+    pub(crate) fn learn(&self, answer: Answer, loop_state: &mut LoopState) {
         let relay = answer.relay;
-        let Site { fleet, turn, number, .. } = site;
+        let LoopState { fleet, turn, number, .. } = loop_state;
         if !fleet.has(relay) {
             return;
         }
@@ -406,12 +428,12 @@ impl Network {
         routes.iter().flat_map(|entry| entry.listeners.iter().cloned()).collect()
     }
 
-    /// Returns the routes of these sites.
-    pub(crate) fn states(&self, sites: &mut Sites<'_>) -> Vec<RouteState> {
+    /// Returns the routes of these states.
+    pub(crate) fn states(&self, loop_states: &mut LoopStates<'_>) -> Vec<RouteState> {
         let routes = self.routes.lock();
         let state = |entry: &RouteEntry| {
-            let site = sites.at(entry.home).ok()?;
-            Some(entry.state(began(entry, site)))
+            let loop_state = loop_states.at(entry.home).ok()?;
+            Some(entry.state(began(entry, loop_state)))
         };
         routes.iter().filter_map(state).collect()
     }
@@ -438,28 +460,28 @@ impl Network {
 }
 
 /// Returns when the time of a route's rules began, which its first loop knows.
-fn began(entry: &RouteEntry, site: &Site) -> Began {
+fn began(entry: &RouteEntry, loop_state: &LoopState) -> Began {
     let of = |transport: Transport| {
-        let began = site.fleet.began(entry.relay(site.number, transport)?);
+        let began = loop_state.fleet.began(entry.relay(loop_state.number, transport)?);
         // It may have begun on another loop.
-        let joint = &entry.joints[(transport == Transport::Tcp) as usize];
-        began.or_else(|| joint.began().filter(|_| entry.loops > 1))
+        let route_shared = &entry.joints[(transport == Transport::Tcp) as usize];
+        began.or_else(|| route_shared.began().filter(|_| entry.loops > 1))
     };
     Began { udp: of(Transport::Udp), tcp: of(Transport::Tcp) }
 }
 
 /// Checks that all loops take part that have these relays.
-fn are_there(relays: &[RelayPlace], sites: &mut Sites<'_>) -> Result<(), OrderError> {
-    relays.iter().try_for_each(|place| sites.at(place.site).map(|_| ()))
+fn are_there(relays: &[RelayPlace], loop_states: &mut LoopStates<'_>) -> Result<(), OrderError> {
+    relays.iter().try_for_each(|place| loop_states.at(place.loop_state).map(|_| ()))
 }
 
 /// Changes something about a relay, which is looked at in this turn of its loop.
 fn touch<R>(
     place: &RelayPlace,
-    sites: &mut Sites<'_>,
+    loop_states: &mut LoopStates<'_>,
     change: impl FnOnce(&mut dyn Relay, bool, &mut Turn) -> R,
 ) -> Result<R, OrderError> {
-    let Site { fleet, turn, rules_on, .. } = sites.at(place.site)?;
+    let LoopState { fleet, turn, rules_on, .. } = loop_states.at(place.loop_state)?;
     Ok(change(fleet.touch(place.index), *rules_on, turn))
 }
 

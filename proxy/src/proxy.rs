@@ -3,11 +3,12 @@
 use crate::buffers::Buffers;
 use crate::client;
 use crate::control::Control;
-use crate::crew::Crew;
 use crate::descriptors::{DescriptorTable, Descriptors};
 use crate::event_log::{EventLog, LogEnd};
 use crate::listener::Listener;
 use crate::look_ups::LookUps;
+use crate::loop_handles::LoopHandles;
+use crate::loop_state::{LoopState, LoopStates};
 use crate::meeting;
 use crate::network::Network;
 use crate::orders::{ORDERS_MAX, Prepared, RouteState};
@@ -18,7 +19,6 @@ use crate::resolve::Names;
 use crate::settings::{Settings, StartError};
 use crate::shared::Contention;
 use crate::sinks::Sinks;
-use crate::site::{Site, Sites};
 use crate::snapshot::Reading;
 use crate::summary::Summary;
 use crate::turn::{Datagrams, LoopOptions, SCRATCH_BYTES, Turn};
@@ -40,21 +40,21 @@ use std::thread::JoinHandle;
 /// A proxy whose listeners are open.
 pub struct Proxy {
     network: Network,
-    crew: Arc<Crew>,
+    loop_handles: Arc<LoopHandles>,
     clock: Clock,
     listeners: Vec<Listener>,
-    /// The loop of the thread that [runs](Self::run) it, and its site.
-    first: (Worker, Box<Site>),
+    /// The loop of the thread that [runs](Self::run) it, and its state.
+    first: (Worker, Box<LoopState>),
     others: Vec<OtherLoop>,
 }
 
 /// A loop on a thread of its own, which waits to be told to begin.
 struct OtherLoop {
     worker: Worker,
-    site: Box<Site>,
+    loop_state: Box<LoopState>,
     /// Lets it begin, before ordinary programs or not.
-    begin: SyncSender<(Worker, Box<Site>, bool)>,
-    thread: JoinHandle<Option<(Worker, Box<Site>)>>,
+    begin: SyncSender<(Worker, Box<LoopState>, bool)>,
+    thread: JoinHandle<Option<(Worker, Box<LoopState>)>>,
     takes_precedence: bool,
 }
 
@@ -101,7 +101,7 @@ impl Proxy {
         let mut own = OwnAddresses::of_loops(loops, &contention.addresses).into_iter();
         let mut hooks = client::of_loops(on_client, loops, &contention.clients).into_iter();
         let mut handles = || Some((sinks.next()?, descriptors.next()?, own.next()?, hooks.next()?));
-        let site = |(number, reactor): (usize, Reactor)| {
+        let loop_state = |(number, reactor): (usize, Reactor)| {
             let (sinks, descriptors, own, on_client) = handles().expect("one for each loop");
             let turn = Turn {
                 names: Names::new(reactor.waker()),
@@ -124,13 +124,14 @@ impl Proxy {
                 called: Vec::new(),
                 warned_of_memory: false,
             };
-            Box::new(Site::new(number, turn))
+            Box::new(LoopState::new(number, turn))
         };
-        let mut sites: Vec<Box<Site>> = reactors.into_iter().enumerate().map(site).collect();
+        let mut loop_states: Vec<Box<LoopState>> =
+            reactors.into_iter().enumerate().map(loop_state).collect();
         let memory = Memory::new(memory.max(Settings::MEMORY_LEAST));
         let network = Network::new(seed, memory, loops, &contention.routes);
-        let mut first = sites.remove(0);
-        let mut all = Sites::new(&mut first, &mut sites);
+        let mut first = loop_states.remove(0);
+        let mut all = LoopStates::new(&mut first, &mut loop_states);
         for route in routes {
             let prepared = Prepared::at_start(route)?;
             network.start(prepared, &mut all).map_err(|error| match error {
@@ -145,46 +146,46 @@ impl Proxy {
             return Err(StartError::Descriptors { limit, needed: limit + missing });
         }
         network.refuse_circles()?;
-        sites.insert(0, first);
-        Self::of_sites(network, clock, contention, sites)
+        loop_states.insert(0, first);
+        Self::of_sites(network, clock, contention, loop_states)
     }
 
-    /// Makes the loops of these sites, and the threads of all but the first.
+    /// Makes the loops of these states, and the threads of all but the first.
     fn of_sites(
         network: Network,
         clock: Clock,
         contention: Contention,
-        sites: Vec<Box<Site>>,
+        loop_states: Vec<Box<LoopState>>,
     ) -> Result<Self, StartError> {
         let (mut ways, mut mailboxes, mut callers, mut ears) = (vec![], vec![], vec![], vec![]);
-        for site in &sites {
+        for loop_state in &loop_states {
             let (orders, mailbox) = mpsc::sync_channel(ORDERS_MAX);
-            let waker = site.turn.reactor.waker();
+            let waker = loop_state.turn.reactor.waker();
             ways.push((orders, Arc::clone(&waker)));
             mailboxes.push(mailbox);
             let (caller, ear) = meeting::between(waker);
-            let is_first = site.number == 0;
+            let is_first = loop_state.number == 0;
             callers.extend((!is_first).then_some(caller));
             ears.push((!is_first).then_some(ear));
         }
-        let crew = Arc::new(Crew::new(ways));
+        let loop_handles = Arc::new(LoopHandles::new(ways));
         let mut loops = Vec::new();
-        for ((site, mailbox), ear) in sites.into_iter().zip(mailboxes).zip(ears) {
+        for ((loop_state, mailbox), ear) in loop_states.into_iter().zip(mailboxes).zip(ears) {
             let worker = Worker {
-                number: site.number,
+                number: loop_state.number,
                 network: network.clone(),
-                crew: Arc::clone(&crew),
+                loop_handles: Arc::clone(&loop_handles),
                 mailbox,
                 callers: std::mem::take(&mut callers),
                 ear,
                 contention: contention.clone(),
             };
-            loops.push((worker, site));
+            loops.push((worker, loop_state));
         }
         let first = loops.remove(0);
         let others: io::Result<Vec<OtherLoop>> = loops.into_iter().map(OtherLoop::new).collect();
         let (listeners, others) = (network.listeners(), others?);
-        Ok(Self { network, crew, clock, listeners, first, others })
+        Ok(Self { network, loop_handles, clock, listeners, first, others })
     }
 
     /// Returns the sockets that it listened on when it was bound, route by route, UDP first.
@@ -199,7 +200,7 @@ impl Proxy {
 
     /// Returns a handle to change it, to switch its rules or to stop it.
     pub fn control(&self) -> Control {
-        Control::new(Arc::clone(&self.crew), self.network.clone(), self.clock)
+        Control::new(Arc::clone(&self.loop_handles), self.network.clone(), self.clock)
     }
 
     /// Asks the system to run its loops before ordinary programs: on this thread, which is to
@@ -209,7 +210,7 @@ impl Proxy {
         self.first.1.turn.reactor.take_rests();
         for other in &mut self.others {
             other.takes_precedence = true;
-            other.site.turn.reactor.take_rests();
+            other.loop_state.turn.reactor.take_rests();
         }
         take_precedence()
     }
@@ -217,10 +218,10 @@ impl Proxy {
     /// Relays on this thread, and those of the other loops, until it is stopped, then finishes what
     /// is open for as long as it was told.
     pub fn run(self) -> Summary {
-        let Self { crew, clock, first: (worker, site), others, .. } = self;
-        crew.flags().start(clock.now());
+        let Self { loop_handles, clock, first: (worker, loop_state), others, .. } = self;
+        loop_handles.flags().start(clock.now());
         let running: Vec<_> = others.into_iter().map(OtherLoop::begin).collect();
-        let mut ended = vec![worker.run(site).expect("nobody borrows from the first loop")];
+        let mut ended = vec![worker.run(loop_state).expect("nobody borrows from the first loop")];
         for thread in running {
             match thread.join() {
                 Ok(one) => ended.extend(one),
@@ -232,36 +233,36 @@ impl Proxy {
 }
 
 impl OtherLoop {
-    fn new((worker, site): (Worker, Box<Site>)) -> io::Result<Self> {
-        let (begin, waits) = mpsc::sync_channel::<(Worker, Box<Site>, bool)>(1);
+    fn new((worker, loop_state): (Worker, Box<LoopState>)) -> io::Result<Self> {
+        let (begin, waits) = mpsc::sync_channel::<(Worker, Box<LoopState>, bool)>(1);
         let name = format!("worker {}", worker.number + 1);
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             // Without a word it is not needed.
-            let (worker, site, takes_precedence) = waits.recv().ok()?;
+            let (worker, loop_state, takes_precedence) = waits.recv().ok()?;
             if takes_precedence {
                 log::debug!("worker {}: {:?}", worker.number + 1, take_precedence());
             }
-            worker.run(site)
+            worker.run(loop_state)
         })?;
-        Ok(Self { worker, site, begin, thread, takes_precedence: false })
+        Ok(Self { worker, loop_state, begin, thread, takes_precedence: false })
     }
 
     /// Lets it relay.
-    fn begin(self) -> JoinHandle<Option<(Worker, Box<Site>)>> {
-        let Self { worker, site, begin, thread, takes_precedence } = self;
+    fn begin(self) -> JoinHandle<Option<(Worker, Box<LoopState>)>> {
+        let Self { worker, loop_state, begin, thread, takes_precedence } = self;
         // It waits, or has failed, which its end tells.
-        let _ = begin.send((worker, site, takes_precedence));
+        let _ = begin.send((worker, loop_state, takes_precedence));
         thread
     }
 }
 
 /// Cuts what is still open, and returns what all loops did.
-fn finish(mut loops: Vec<(Worker, Box<Site>)>) -> Summary {
-    for (_, site) in &mut loops {
-        let Site { fleet, turn, .. } = &mut **site;
+fn finish(mut loops: Vec<(Worker, Box<LoopState>)>) -> Summary {
+    for (_, loop_state) in &mut loops {
+        let LoopState { fleet, turn, .. } = &mut **loop_state;
         fleet.cut(turn);
     }
-    let mut readings = loops.iter().map(|(worker, site)| worker.read(site, usize::MAX));
+    let mut readings = loops.iter().map(|(worker, loop_state)| worker.read(loop_state, usize::MAX));
     let mut reading: Reading = readings.next().expect("there is a first loop");
     readings.for_each(|other| reading.join(other));
     let mut summary = reading.summary();

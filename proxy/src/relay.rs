@@ -7,10 +7,10 @@
 use crate::account::LinkReport;
 use crate::associations::SharedAssociations;
 use crate::flow::{FlowPage, FlowState};
-use crate::joint::{Joint, RoutePart};
 use crate::listener::Opened;
 use crate::reactor::{Readiness, RelayId, SocketKey};
 use crate::resolve::Upstream;
+use crate::route_shared::{RoutePart, RouteShared};
 use crate::turn::Turn;
 use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
@@ -32,7 +32,7 @@ pub(crate) struct RelayPlan<'a> {
     /// The process's memory for what is held.
     pub(crate) memory: &'a Memory,
     /// What it has in common with the relays of the same transport on other loops.
-    pub(crate) joint: &'a Joint,
+    pub(crate) route_shared: &'a RouteShared,
     /// Which of these it is.
     pub(crate) part: RoutePart,
     pub(crate) rules_on: bool,

@@ -2,10 +2,10 @@
 
 use crate::alarm::Alarm;
 use crate::associations::SharedAssociations;
-use crate::joint::Joint;
 use crate::listener::Listener;
 use crate::orders::{Began, OrderError, RouteId, RouteState};
 use crate::resolve::{Answer, Upstream};
+use crate::route_shared::RouteShared;
 use crate::settings::StartError;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
@@ -38,7 +38,7 @@ pub(crate) struct RouteEntry {
     /// Its relays.
     pub(crate) relays: Vec<RelayPlace>,
     /// What its relays have in common, by transport.
-    pub(crate) joints: [Joint; 2],
+    pub(crate) joints: [RouteShared; 2],
     /// The memory that its relays' bytes are charged to.
     pub(crate) memory: Memory,
     /// Tells of addresses of its upstream that lead back to it.
@@ -49,7 +49,7 @@ pub(crate) struct RouteEntry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RelayPlace {
     /// The loop that has it.
-    pub(crate) site: usize,
+    pub(crate) loop_state: usize,
     pub(crate) transport: Transport,
     /// Its place in the fleet there.
     pub(crate) index: usize,
@@ -57,14 +57,14 @@ pub(crate) struct RelayPlace {
 
 impl RouteEntry {
     /// Returns the place of the relay of a transport in the fleet of a loop.
-    pub(crate) fn relay(&self, site: usize, transport: Transport) -> Option<usize> {
-        let is_it = |one: &&RelayPlace| one.site == site && one.transport == transport;
+    pub(crate) fn relay(&self, loop_state: usize, transport: Transport) -> Option<usize> {
+        let is_it = |one: &&RelayPlace| one.loop_state == loop_state && one.transport == transport;
         self.relays.iter().find(is_it).map(|one| one.index)
     }
 
     /// Returns the places of its relays in the fleet of a loop.
-    pub(crate) fn relays_at(&self, site: usize) -> impl Iterator<Item = usize> {
-        self.relays.iter().filter(move |one| one.site == site).map(|one| one.index)
+    pub(crate) fn relays_at(&self, loop_state: usize) -> impl Iterator<Item = usize> {
+        self.relays.iter().filter(move |one| one.loop_state == loop_state).map(|one| one.index)
     }
 
     /// Returns the number of its listening sockets.
@@ -73,7 +73,7 @@ impl RouteEntry {
     }
 
     /// Returns the loops that have it.
-    pub(crate) const fn sites(&self) -> std::ops::Range<usize> {
+    pub(crate) const fn loop_states(&self) -> std::ops::Range<usize> {
         self.home..self.home + self.loops
     }
 
@@ -115,7 +115,7 @@ impl Routes {
     pub(crate) fn least_loaded(&self, loops: usize) -> usize {
         let mut counts = vec![0; loops];
         for entry in self.iter().filter(|entry| !entry.relays.is_empty()) {
-            counts[entry.sites()].iter_mut().for_each(|count| *count += 1);
+            counts[entry.loop_states()].iter_mut().for_each(|count| *count += 1);
         }
         let least = counts.iter().enumerate().min_by_key(|(_, count)| **count);
         least.map_or(0, |(place, _)| place)
@@ -166,12 +166,13 @@ impl Routes {
     /// for. Returns those that do not lead back to it, or `None` if the route leads elsewhere by now.
     pub(crate) fn learn(
         &mut self,
-        site: usize,
+        loop_state: usize,
         answer: Answer,
         now: Instant,
     ) -> Option<Vec<SocketAddr>> {
         let Answer { relay, target, addresses } = answer;
-        let is_its = |entry: &&RouteEntry| entry.relays_at(site).any(|index| index == relay.index);
+        let is_its =
+            |entry: &&RouteEntry| entry.relays_at(loop_state).any(|index| index == relay.index);
         let Some(entry) = self.iter().find(is_its) else { return Some(addresses) };
         let (id, Some(known)) = (entry.id, &entry.upstream) else { return Some(addresses) };
         if !known.is_for(&target) {
@@ -270,7 +271,7 @@ mod tests {
             }],
             home: 0,
             loops: 1,
-            relays: vec![RelayPlace { site: 0, transport: Transport::Udp, index: relay }],
+            relays: vec![RelayPlace { loop_state: 0, transport: Transport::Udp, index: relay }],
             joints: Default::default(),
             associations: SharedAssociations::default(),
             memory: Memory::default(),

@@ -1,10 +1,10 @@
 //! What a proxy did up to a moment: read on the event loop, and put in order by whoever asked.
 
 use crate::distribution::Distribution;
+use crate::loop_state::LoopState;
 use crate::past::Past;
 use crate::relay::RelayReport;
 use crate::shared::Contended;
-use crate::site::Site;
 use crate::summary::{MemorySummary, SocketSummary, Summary};
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
@@ -42,9 +42,9 @@ pub(crate) struct Page {
 
 impl Page {
     /// Reads the counters of so many relays, from a place on.
-    pub(crate) fn of(site: &Site, from: usize, relays: usize) -> Self {
-        let (reports, rest) = site.fleet.reports(from, relays);
-        Self { reports, rest, gone: site.past.relays }
+    pub(crate) fn of(loop_state: &LoopState, from: usize, relays: usize) -> Self {
+        let (reports, rest) = loop_state.fleet.reports(from, relays);
+        Self { reports, rest, gone: loop_state.past.relays }
     }
 }
 

@@ -1,14 +1,14 @@
-//! One event loop: it relays what its site has, and carries out orders between two turns.
+//! One event loop: it relays what its state has, and carries out orders between two turns.
 
 use crate::control::PAGE_RELAYS;
-use crate::crew::Crew;
 use crate::flow::FlowOrder;
+use crate::loop_handles::LoopHandles;
+use crate::loop_state::{LoopState, LoopStates};
 use crate::meeting::{Caller, Ear, meet};
 use crate::network::Network;
 use crate::orders::{Carried, Order, OrderError, Reply};
 use crate::reactor::Readiness;
 use crate::shared::Contention;
-use crate::site::{Site, Sites};
 use crate::snapshot::{Page, Reading};
 use crate::summary::MemorySummary;
 use crate::turn::Turn;
@@ -25,12 +25,12 @@ const TURN: Duration = Duration::from_micros(500);
 /// The most orders that are carried out before the sockets have their turns.
 const ORDERS_PER_TURN: usize = 8;
 
-/// An event loop, without the site that it works on.
+/// An event loop, without the state that it works on.
 pub(crate) struct Worker {
     /// Its number, from 0.
     pub(crate) number: usize,
     pub(crate) network: Network,
-    pub(crate) crew: Arc<Crew>,
+    pub(crate) loop_handles: Arc<LoopHandles>,
     pub(crate) mailbox: Receiver<Order>,
     /// What the first loop calls the others with.
     pub(crate) callers: Vec<Caller>,
@@ -50,7 +50,7 @@ enum Concern {
 }
 
 /// Ends all loops if this one panics: its routes are dead, and nobody would hear of it.
-struct Watchdog(Arc<Crew>);
+struct Watchdog(Arc<LoopHandles>);
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
@@ -62,76 +62,77 @@ impl Drop for Watchdog {
 
 impl Worker {
     /// Relays until the proxy is stopped, then finishes what is open for as long as it was told.
-    /// Returns itself and the site; `None` if a loop failed that it was lent to.
-    pub(crate) fn run(self, mut site: Box<Site>) -> Option<(Self, Box<Site>)> {
-        let _watchdog = Watchdog(Arc::clone(&self.crew));
+    /// Returns itself and the state; `None` if a loop failed that it was lent to.
+    pub(crate) fn run(self, mut loop_state: Box<LoopState>) -> Option<(Self, Box<LoopState>)> {
+        let _watchdog = Watchdog(Arc::clone(&self.loop_handles));
         let mut draining_since = None;
         let mut reports = Vec::new();
         loop {
             // Of several requests to stop the shortest counts, also of those that come later.
-            let stopped = || self.crew.flags().stopped();
+            let stopped = || self.loop_handles.flags().stopped();
             let stop_at = draining_since.zip(stopped()).map(|(since, drain)| since + drain);
             let deadline = [
-                site.fleet.deadline(),
-                site.turn.sinks.deadline(),
-                site.turn.pipes.deadline(),
+                loop_state.fleet.deadline(),
+                loop_state.turn.sinks.deadline(),
+                loop_state.turn.pipes.deadline(),
                 stop_at,
             ];
-            let now = match site.turn.reactor.wait(deadline.into_iter().flatten().min()) {
+            let now = match loop_state.turn.reactor.wait(deadline.into_iter().flatten().min()) {
                 Ok(now) => now,
                 Err(error) => {
                     log::error!("the event loop failed: {error}");
-                    self.crew.stop(Duration::ZERO);
+                    self.loop_handles.stop(Duration::ZERO);
                     break;
                 }
             };
-            site.turn.now = now;
+            loop_state.turn.now = now;
             if let Some(ear) = &self.ear {
-                site = ear.attend(site)?;
+                loop_state = ear.attend(loop_state)?;
             }
-            self.obey(&mut site);
-            serve(&mut site, &mut reports);
+            self.obey(&mut loop_state);
+            serve(&mut loop_state, &mut reports);
             if draining_since.is_none() && stopped().is_some() {
                 // The turn began before it was asked to end: what came meanwhile came in time.
-                site.turn.now = site.turn.reactor.now();
-                draining_since = Some(site.turn.now);
-                let Site { fleet, turn, .. } = &mut *site;
+                loop_state.turn.now = loop_state.turn.reactor.now();
+                draining_since = Some(loop_state.turn.now);
+                let LoopState { fleet, turn, .. } = &mut *loop_state;
                 fleet.drain(turn);
             }
-            site.work();
-            site.turn.sinks.flush(now);
-            let Turn { pipes, descriptors, .. } = &mut site.turn;
+            loop_state.work();
+            loop_state.turn.sinks.flush(now);
+            let Turn { pipes, descriptors, .. } = &mut loop_state.turn;
             pipes.rest(now, descriptors);
             if draining_since.is_some() {
-                let is_drained = site.turn.reactor.agains() == 0 && site.fleet.is_over();
-                let are_drained = self.crew.are_drained(self.number, is_drained);
+                let is_drained =
+                    loop_state.turn.reactor.agains() == 0 && loop_state.fleet.is_over();
+                let are_drained = self.loop_handles.are_drained(self.number, is_drained);
                 if are_drained || stop_at.is_some_and(|at| at <= now) {
                     break;
                 }
             }
         }
-        Some((self, site))
+        Some((self, loop_state))
     }
 
     /// Carries out what was ordered from outside, and takes what the resolver has found.
-    pub(crate) fn obey(&self, site: &mut Site) {
-        self.network.switch(self.crew.flags().rules_on(), site);
+    pub(crate) fn obey(&self, loop_state: &mut LoopState) {
+        self.network.switch(self.loop_handles.flags().rules_on(), loop_state);
         for _ in 0..ORDERS_PER_TURN {
             let Ok(order) = self.mailbox.try_recv() else { break };
             // To look through all flows of a route takes a good part of a turn.
             let is_long = matches!(order, Order::Flow(_, FlowOrder::List(..)));
-            self.take_order(order, site);
+            self.take_order(order, loop_state);
             // There may be more, and a wake-up tells of many.
-            self.crew.wake(self.number);
+            self.loop_handles.wake(self.number);
             if is_long {
                 break;
             }
         }
-        while let Some(answer) = site.turn.names.answer() {
-            self.network.learn(answer, site);
+        while let Some(answer) = loop_state.turn.names.answer() {
+            self.network.learn(answer, loop_state);
         }
-        while let Some(found) = site.turn.asked.answer(site.turn.now) {
-            let Site { fleet, turn, .. } = &mut *site;
+        while let Some(found) = loop_state.turn.asked.answer(loop_state.turn.now) {
+            let LoopState { fleet, turn, .. } = &mut *loop_state;
             for &relay in &found.relays {
                 fleet.take_name(relay, &found, turn);
             }
@@ -139,17 +140,17 @@ impl Worker {
     }
 
     /// Carries an order out, with the loops that it concerns, or passes it on.
-    fn take_order(&self, order: Order, site: &mut Site) {
+    fn take_order(&self, order: Order, loop_state: &mut LoopState) {
         match self.concern(&order) {
-            Concern::This => self.carry_out(order, &mut Sites::new(site, &mut [])),
+            Concern::This => self.carry_out(order, &mut LoopStates::new(loop_state, &mut [])),
             Concern::Several if self.number == 0 => {
                 self.contention.meetings.add();
                 let mut lent = meet(&self.callers);
-                let mut sites = Sites::new(site, &mut lent.sites);
+                let mut loop_states = LoopStates::new(loop_state, &mut lent.loop_states);
                 // From here on it is one moment for all.
-                let now = sites.leader().turn.reactor.now();
-                sites.all().for_each(|site| site.turn.now = now);
-                self.carry_out(order, &mut sites);
+                let now = loop_states.leader().turn.reactor.now();
+                loop_states.all().for_each(|loop_state| loop_state.turn.now = now);
+                self.carry_out(order, &mut loop_states);
             }
             Concern::Several => self.pass_on(order, 0),
             Concern::Other(number) => self.pass_on(order, number),
@@ -157,19 +158,21 @@ impl Worker {
     }
 
     fn pass_on(&self, order: Order, number: usize) {
-        if let Err(unsent) = self.crew.send(number, order) {
+        if let Err(unsent) = self.loop_handles.send(number, order) {
             let (order, error) = *unsent;
             order.refuse(error);
         }
     }
 
     fn concern(&self, order: &Order) -> Concern {
-        if self.crew.len() == 1 {
+        if self.loop_handles.len() == 1 {
             return Concern::This;
         }
         let of = |id| match self.network.sites_of(id) {
-            Ok(sites) if sites.len() > 1 => Concern::Several,
-            Ok(sites) if sites.start != self.number => Concern::Other(sites.start),
+            Ok(loop_states) if loop_states.len() > 1 => Concern::Several,
+            Ok(loop_states) if loop_states.start != self.number => {
+                Concern::Other(loop_states.start)
+            }
             // One that is not there is refused here as well as anywhere.
             Ok(_) | Err(_) => Concern::This,
         };
@@ -195,68 +198,69 @@ impl Worker {
         }
     }
 
-    fn carry_out(&self, order: Order, sites: &mut Sites<'_>) {
+    fn carry_out(&self, order: Order, loop_states: &mut LoopStates<'_>) {
         let Self { network, .. } = self;
-        let now = sites.leader().turn.now;
+        let now = loop_states.leader().turn.now;
         match order {
             Order::Add(route, reply) => {
-                let added = network.add(*route, sites).and_then(|id| network.state(id, sites));
+                let added =
+                    network.add(*route, loop_states).and_then(|id| network.state(id, loop_states));
                 answer(&reply, carried(now, added));
             }
             Order::Replace(id, route, drain, reply) => {
-                let began = network.began(id, sites);
-                let replaced = network.replace(id, *route, drain, sites);
-                let state = replaced.and_then(|()| Ok((network.state(id, sites)?, began?)));
+                let began = network.began(id, loop_states);
+                let replaced = network.replace(id, *route, drain, loop_states);
+                let state = replaced.and_then(|()| Ok((network.state(id, loop_states)?, began?)));
                 answer(&reply, carried(now, state));
             }
             Order::Remove(id, drain, reply) => {
-                let began = network.began(id, sites);
-                let removed = network.remove(id, drain, sites);
+                let began = network.began(id, loop_states);
+                let removed = network.remove(id, drain, loop_states);
                 answer(&reply, carried(now, removed.and(began)));
             }
             Order::Close(id, reply) => {
-                let began = network.began(id, sites);
-                answer(&reply, carried(now, network.close(id, sites).and(began)));
+                let began = network.began(id, loop_states);
+                answer(&reply, carried(now, network.close(id, loop_states).and(began)));
             }
             Order::SetProfile(id, profile, reply) => {
-                let set = network.set_profile(id, *profile, sites);
-                answer(&reply, carried(now, set.and_then(|()| network.began(id, sites))));
+                let set = network.set_profile(id, *profile, loop_states);
+                answer(&reply, carried(now, set.and_then(|()| network.began(id, loop_states))));
             }
             Order::SetRule(id, direction, rule, reply) => {
-                let set = network.set_rule(id, direction, &rule, sites);
-                answer(&reply, carried(now, set.and_then(|()| network.began(id, sites))));
+                let set = network.set_rule(id, direction, &rule, loop_states);
+                answer(&reply, carried(now, set.and_then(|()| network.began(id, loop_states))));
             }
             Order::RemoveRule(id, direction, key, reply) => {
-                let removed = network.remove_rule(id, direction, &key, sites);
-                answer(&reply, carried(now, removed.and_then(|()| network.began(id, sites))));
+                let removed = network.remove_rule(id, direction, &key, loop_states);
+                answer(&reply, carried(now, removed.and_then(|()| network.began(id, loop_states))));
             }
             Order::Switch(on, reply) => {
-                self.crew.flags().switch(on);
-                sites.all().for_each(|site| network.switch(on, site));
-                answer(&reply, carried(now, Ok(network.all_began(sites))));
+                self.loop_handles.flags().switch(on);
+                loop_states.all().for_each(|loop_state| network.switch(on, loop_state));
+                answer(&reply, carried(now, Ok(network.all_began(loop_states))));
             }
             Order::Flow(id, FlowOrder::List(after, reply)) => {
-                answer(&reply, network.flows(id, after, sites.leader()));
+                answer(&reply, network.flows(id, after, loop_states.leader()));
             }
             Order::Flow(id, FlowOrder::Find(flow, reply)) => {
-                answer(&reply, network.flow(id, flow, sites.leader()));
+                answer(&reply, network.flow(id, flow, loop_states.leader()));
             }
             Order::Flow(id, FlowOrder::End(flow, ending, reply)) => {
-                answer(&reply, network.end_flow(id, flow, ending, sites.leader()));
+                answer(&reply, network.end_flow(id, flow, ending, loop_states.leader()));
             }
-            Order::Routes(reply) => answer(&reply, Ok(network.states(sites))),
+            Order::Routes(reply) => answer(&reply, Ok(network.states(loop_states))),
             Order::Read(relays, reply) => {
-                let site = sites.leader();
-                if site.number == 0 {
-                    site.turn.sinks.counters_read();
+                let loop_state = loop_states.leader();
+                if loop_state.number == 0 {
+                    loop_state.turn.sinks.counters_read();
                 }
-                answer(&reply, Ok(self.read(site, relays)));
+                answer(&reply, Ok(self.read(loop_state, relays)));
             }
             Order::ReadOn(from, reply) => {
-                answer(&reply, Ok(Page::of(sites.leader(), from, PAGE_RELAYS)));
+                answer(&reply, Ok(Page::of(loop_states.leader(), from, PAGE_RELAYS)));
             }
             Order::AddSink(mut sink, reply) => {
-                let turn = &mut sites.leader().turn;
+                let turn = &mut loop_states.leader().turn;
                 let epoch = turn.reactor.now().since(Instant::START);
                 sink.begin(Clock::wall().saturating_sub(epoch));
                 turn.sinks.add(sink);
@@ -266,31 +270,31 @@ impl Worker {
     }
 
     /// Reads the counters, of so many relays of this loop.
-    pub(crate) fn read(&self, site: &Site, relays: usize) -> Reading {
-        let at = site.turn.reactor.now();
-        let flags = self.crew.flags();
+    pub(crate) fn read(&self, loop_state: &LoopState, relays: usize) -> Reading {
+        let at = loop_state.turn.reactor.now();
+        let flags = self.loop_handles.flags();
         let memory = self.network.memory();
         let (used, peak, bound) = (memory.used(), memory.peak(), memory.limit());
         Reading {
             at,
             seed: self.network.seed(),
             seconds: at.since(flags.started()).as_secs_f64(),
-            workers: self.crew.len(),
+            workers: self.loop_handles.len(),
             contended: self.contention.counted(),
-            events: site.turn.sinks.lines(),
+            events: loop_state.turn.sinks.lines(),
             held_bytes: self.network.held_bytes(),
             memory: MemorySummary { used, peak, bound, waiting: 0 },
             is_draining: flags.stopped().is_some(),
             rules_on: flags.rules_on(),
-            past: site.past.clone(),
-            page: Page::of(site, 0, relays),
+            past: loop_state.past.clone(),
+            page: Page::of(loop_state, 0, relays),
         }
     }
 }
 
 /// Lets the sockets have their turns.
-pub(crate) fn serve(site: &mut Site, reports: &mut Vec<(Token, Readiness)>) {
-    let Site { fleet, turn, .. } = site;
+pub(crate) fn serve(loop_state: &mut LoopState, reports: &mut Vec<(Token, Readiness)>) {
+    let LoopState { fleet, turn, .. } = loop_state;
     reports.clear();
     reports.extend(turn.reactor.reports());
     for &(token, readiness) in reports.iter() {

@@ -4,14 +4,14 @@
 use super::{Kept, Network, are_there, own_addresses, refuse_circle, touch, warn_of_openness};
 use crate::alarm::Alarm;
 use crate::associations::SharedAssociations;
-use crate::joint::{Joint, RoutePart};
 use crate::listener::{ListeningSet, Opened, beside};
+use crate::loop_state::{LoopState, LoopStates};
 use crate::orders::{OrderError, Prepared, Reach, RouteId};
 use crate::relay::Ending;
 use crate::resolve::Upstream;
+use crate::route_shared::{RoutePart, RouteShared};
 use crate::routes::{RelayPlace, RouteEntry, Routes};
 use crate::settings::StartError;
-use crate::site::{Site, Sites};
 use crate::turn::Turn;
 use crate::udp::check_addresses;
 use jostle_common::transport::Transport;
@@ -39,20 +39,20 @@ impl Network {
         id: RouteId,
         prepared: Prepared,
         drain: Duration,
-        sites: &mut Sites<'_>,
+        loop_states: &mut LoopStates<'_>,
     ) -> Result<(), OrderError> {
         let Prepared { route, reach } = prepared;
         let mut routes = self.routes.lock();
         routes.refuse_taken(&route.name, Some(id))?;
         check_addresses(&route).map_err(OrderError::Rules)?;
         let (old, loops) = (routes.get(id)?, self.loops_of(&route));
-        are_there(&old.relays, sites)?;
+        are_there(&old.relays, loop_states)?;
         let home = if loops == 1 { old.home } else { 0 };
         let (upstream, listening) = match reach {
             None => (None, ListeningSet::default()),
             Some(Reach { wanted, upstream }) => {
                 let upstream = upstream.knowing(old.upstream.as_ref());
-                let portable = sites.leader().turn.options.portable;
+                let portable = loop_states.leader().turn.options.portable;
                 let listening = wanted.open(&route, &old.addresses(), portable, loops)?;
                 let upstream = upstream.or_as_known(old.upstream.as_ref());
                 refuse_circle(&routes, &route, &upstream, &listening, Some(id))?;
@@ -61,14 +61,15 @@ impl Network {
         };
         let besides = listening.kept.len() * loops.saturating_sub(old.loops);
         let sockets = listening.opened.len() + besides;
-        if !sites.leader().turn.descriptors.take(sockets) {
+        if !loop_states.leader().turn.descriptors.take(sockets) {
             return Err(OrderError::NoDescriptors);
         }
-        let goes_on = old.sites() == (home..home + loops) && is_same_stream(&old.route, &route);
+        let goes_on =
+            old.loop_states() == (home..home + loops) && is_same_stream(&old.route, &route);
         let shared = Vec::new();
         let new = Successor { route, upstream, listening, shared, home, loops, goes_on };
-        self.exchange(&mut routes, id, new, sockets, drain, sites)
-            .inspect_err(|_| sites.leader().turn.descriptors.give(sockets))
+        self.exchange(&mut routes, id, new, sockets, drain, loop_states)
+            .inspect_err(|_| loop_states.leader().turn.descriptors.give(sockets))
     }
 
     /// Puts a route in the place of another; `sockets` were opened for it. What may fail comes first,
@@ -80,7 +81,7 @@ impl Network {
         mut new: Successor,
         sockets: usize,
         drain: Duration,
-        sites: &mut Sites<'_>,
+        loop_states: &mut LoopStates<'_>,
     ) -> Result<(), OrderError> {
         let Successor { home, loops, goes_on, .. } = new;
         let listeners = new.listening.listeners(&new.route.name);
@@ -89,7 +90,7 @@ impl Network {
         // With new relays there are new ones, and the old ones end with their connections.
         let (associations, joints) = match goes_on {
             true => (old.associations.clone(), old.joints.clone()),
-            false => (SharedAssociations::default(), <[Joint; 2]>::default()),
+            false => (SharedAssociations::default(), <[RouteShared; 2]>::default()),
         };
         let route = new.route.clone();
         let kept = Kept {
@@ -101,34 +102,34 @@ impl Network {
         };
         let given_up = old.sockets() + sockets - listeners.len() * loops;
         if !goes_on {
-            new.shared = share_kept(old, &new, sites)?;
+            new.shared = share_kept(old, &new, loop_states)?;
         }
         let mut relays = Vec::new();
         for nth in 0..loops {
             for transport in Transport::ALL {
-                match self.relay_in_place(old, &mut new, nth, transport, kept, sites) {
+                match self.relay_in_place(old, &mut new, nth, transport, kept, loop_states) {
                     Ok(place) => relays.extend(place),
                     Err(error) => {
-                        undo(old, &relays, sites)?;
+                        undo(old, &relays, loop_states)?;
                         return Err(error);
                     }
                 }
             }
         }
         // From here on nothing fails.
-        let Turn { descriptors, own, .. } = &mut sites.leader().turn;
+        let Turn { descriptors, own, .. } = &mut loop_states.leader().turn;
         descriptors.give(given_up);
         own_addresses(&old.listeners).for_each(|address| own.remove(address));
         own_addresses(&listeners).for_each(|address| own.add(address));
         for place in &old.relays {
             if !relays.contains(place) {
-                let Site { fleet, turn, .. } = sites.at(place.site)?;
+                let LoopState { fleet, turn, .. } = loop_states.at(place.loop_state)?;
                 fleet.leave(place.index, turn.now + drain, turn);
                 continue;
             }
             let of_it = listeners.iter().filter(|one| one.protocol == place.transport);
             let addresses: Vec<_> = of_it.map(|listener| listener.address).collect();
-            touch(place, sites, |relay, rules_on, turn| {
+            touch(place, loop_states, |relay, rules_on, turn| {
                 relay.listen_only(&addresses, turn);
                 if let Some(upstream) = &new.upstream {
                     relay.set_upstream(upstream.clone());
@@ -136,7 +137,7 @@ impl Network {
                 relay.follow(&route, rules_on, turn);
             })?;
         }
-        sites.take_in();
+        loop_states.take_in();
         warn_of_openness(&route, &listeners);
         let (circles, upstream) = (Alarm::default(), new.upstream);
         *routes.get_mut(id)? = RouteEntry {
@@ -164,25 +165,25 @@ impl Network {
         nth: usize,
         transport: Transport,
         keep: Kept<'_>,
-        sites: &mut Sites<'_>,
+        loop_states: &mut LoopStates<'_>,
     ) -> Result<Option<RelayPlace>, OrderError> {
         let part = RoutePart { nth, of: new.loops };
         let kept = new.listening.kept(transport);
         let mut opened = new.listening.take(transport, nth);
         let upstream = new.upstream.clone().filter(|_| kept.len() + opened.len() > 0);
-        let (Some(upstream), site) = (upstream, new.home + nth) else { return Ok(None) };
-        let present = old.relay(site, transport);
+        let (Some(upstream), loop_state) = (upstream, new.home + nth) else { return Ok(None) };
+        let present = old.relay(loop_state, transport);
         if let Some(index) = present.filter(|_| new.goes_on) {
-            let Site { fleet, turn, .. } = sites.at(site)?;
+            let LoopState { fleet, turn, .. } = loop_states.at(loop_state)?;
             fleet.touch(index).listen(opened, turn).map_err(StartError::from)?;
-            return Ok(Some(RelayPlace { site, transport, index }));
+            return Ok(Some(RelayPlace { loop_state, transport, index }));
         }
         // Those that stay are shared until the old relays have drained.
         let is_its = |(of, one): &mut (Transport, Opened)| *of == transport && one.nth == nth;
         opened.extend(new.shared.extract_if(.., is_its).map(|(_, one)| one));
-        let made = self.make(transport, part, keep, upstream, opened, sites.at(site)?);
+        let made = self.make(transport, part, keep, upstream, opened, loop_states.at(loop_state)?);
         let index = made.map_err(StartError::from)?;
-        Ok(Some(RelayPlace { site, transport, index }))
+        Ok(Some(RelayPlace { loop_state, transport, index }))
     }
 }
 
@@ -192,15 +193,15 @@ impl Network {
 fn share_kept(
     old: &RouteEntry,
     new: &Successor,
-    sites: &mut Sites<'_>,
+    loop_states: &mut LoopStates<'_>,
 ) -> Result<Vec<(Transport, Opened)>, OrderError> {
-    let portable = sites.leader().turn.options.portable;
+    let portable = loop_states.leader().turn.options.portable;
     let mut all = Vec::new();
     for transport in Transport::ALL {
         for address in new.listening.kept(transport) {
             let mut shared = Vec::new();
             for place in old.relays.iter().filter(|place| place.transport == transport) {
-                let more = touch(place, sites, |relay, _, _| relay.share(&[address]))?;
+                let more = touch(place, loop_states, |relay, _, _| relay.share(&[address]))?;
                 shared.extend(more.map_err(StartError::from)?);
             }
             while shared.len() < new.loops
@@ -219,13 +220,17 @@ fn share_kept(
 }
 
 /// Undoes what was done for `relays` of a route that was to replace another.
-fn undo(old: &RouteEntry, relays: &[RelayPlace], sites: &mut Sites<'_>) -> Result<(), OrderError> {
+fn undo(
+    old: &RouteEntry,
+    relays: &[RelayPlace],
+    loop_states: &mut LoopStates<'_>,
+) -> Result<(), OrderError> {
     let addresses: Vec<_> = old.addresses().into_iter().map(|(_, address)| address).collect();
     for place in relays {
         if old.relays.contains(place) {
-            touch(place, sites, |relay, _, turn| relay.listen_only(&addresses, turn))?;
+            touch(place, loop_states, |relay, _, turn| relay.listen_only(&addresses, turn))?;
         } else {
-            let Site { fleet, turn, .. } = sites.at(place.site)?;
+            let LoopState { fleet, turn, .. } = loop_states.at(place.loop_state)?;
             fleet.remove(place.index, Ending::Reset, turn);
         }
     }

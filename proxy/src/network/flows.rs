@@ -2,47 +2,49 @@
 
 use super::Network;
 use crate::flow::{FlowId, FlowPage, FlowState};
+use crate::loop_state::LoopState;
 use crate::orders::{OrderError, RouteId};
 use crate::relay::Ending;
-use crate::site::Site;
 
 impl Network {
-    /// Returns a page of a route's flows at a site: those with the lowest numbers above `after`, of
-    /// both transports.
+    /// Returns a page of a route's flows at a state: those with the lowest numbers above `after`,
+    /// of both transports.
     pub(crate) fn flows(
         &self,
         route: RouteId,
         after: u32,
-        site: &Site,
+        loop_state: &LoopState,
     ) -> Result<FlowPage, OrderError> {
         let routes = self.routes.lock();
-        let relays = routes.get(route)?.relays_at(site.number);
-        let pages = relays.map(|index| site.fleet.at(index).flows(after, site.turn.now));
+        let relays = routes.get(route)?.relays_at(loop_state.number);
+        let pages =
+            relays.map(|index| loop_state.fleet.at(index).flows(after, loop_state.turn.now));
         Ok(merge(pages.collect()))
     }
 
-    /// Returns one flow of a route, if it is at this site.
+    /// Returns one flow of a route, if it is at this state.
     pub(crate) fn flow(
         &self,
         route: RouteId,
         flow: FlowId,
-        site: &Site,
+        loop_state: &LoopState,
     ) -> Result<FlowState, OrderError> {
-        let relay = self.routes.lock().get(route)?.relay(site.number, flow.transport);
-        let found = relay.and_then(|index| site.fleet.at(index).flow(flow.number, site.turn.now));
+        let relay = self.routes.lock().get(route)?.relay(loop_state.number, flow.transport);
+        let found = relay
+            .and_then(|index| loop_state.fleet.at(index).flow(flow.number, loop_state.turn.now));
         found.ok_or(OrderError::NoFlow(flow))
     }
 
-    /// Ends one flow of a route, if it is at this site.
+    /// Ends one flow of a route, if it is at this state.
     pub(crate) fn end_flow(
         &self,
         route: RouteId,
         flow: FlowId,
         ending: Ending,
-        site: &mut Site,
+        loop_state: &mut LoopState,
     ) -> Result<(), OrderError> {
-        let relay = self.routes.lock().get(route)?.relay(site.number, flow.transport);
-        let Site { fleet, turn, .. } = site;
+        let relay = self.routes.lock().get(route)?.relay(loop_state.number, flow.transport);
+        let LoopState { fleet, turn, .. } = loop_state;
         let ended =
             relay.is_some_and(|index| fleet.touch(index).end_flow(flow.number, ending, turn));
         if ended { Ok(()) } else { Err(OrderError::NoFlow(flow)) }

@@ -39,9 +39,9 @@ impl Driven {
     }
 
     /// The loop and what it works on.
-    fn parts(&mut self) -> (&Worker, &mut Site) {
-        let (worker, site) = &mut self.proxy.first;
-        (worker, site)
+    fn parts(&mut self) -> (&Worker, &mut LoopState) {
+        let (worker, loop_state) = &mut self.proxy.first;
+        (worker, loop_state)
     }
 
     fn turn(&mut self) -> &mut Turn {
@@ -56,12 +56,12 @@ impl Driven {
         turn.reactor.wait(Some(soon)).unwrap();
         turn.now = now;
         let mut reports = std::mem::take(&mut self.reports);
-        let (worker, site) = self.parts();
-        worker.obey(site);
-        serve(site, &mut reports);
-        site.work();
+        let (worker, loop_state) = self.parts();
+        worker.obey(loop_state);
+        serve(loop_state, &mut reports);
+        loop_state.work();
         // The timer reports too, and says nothing of a socket.
-        let reactor = &site.turn.reactor;
+        let reactor = &loop_state.turn.reactor;
         let any = reports.iter().any(|(token, _)| reactor.owner(*token).is_some());
         let looked = reactor.agains() > 0 || any;
         self.reports = reports;
@@ -286,7 +286,7 @@ fn an_address_that_never_answers_leaves_time_to_the_others() {
     ] {
         let route = format!(r#"{{ "listen": "127.0.0.1:0", "upstream": "{mute}" }}"#);
         let mut proxy = Driven::with(&route, |settings| settings.connect_timeout = seconds(9));
-        let Site { fleet, turn, .. } = &mut *proxy.proxy.first.1;
+        let LoopState { fleet, turn, .. } = &mut *proxy.proxy.first.1;
         fleet.touch(0).set_addresses(addresses.clone(), turn);
         let mut client = proxy.connect();
         if let Some(at) = reached {

@@ -1,7 +1,7 @@
 //! The connections of a relay: found by place, and by the number that the links know them by.
 
 use super::connection::RelayedConnection;
-use crate::joint::Joint;
+use crate::route_shared::RouteShared;
 use crate::table::{Table, lowest};
 use slab::Slab;
 
@@ -12,7 +12,7 @@ pub(super) struct Connections {
     /// Places, in half the room that they could take.
     by_id: Table<u32, u32>,
     /// What gives them their numbers, and says when the time of the rules began.
-    joint: Joint,
+    route_shared: RouteShared,
 }
 
 fn place(index: usize) -> u32 {
@@ -21,13 +21,13 @@ fn place(index: usize) -> u32 {
 
 impl Connections {
     /// No connections, which have this in common with those of other loops.
-    pub(super) fn new(joint: Joint) -> Self {
-        Self { slab: Slab::new(), by_id: Table::default(), joint }
+    pub(super) fn new(route_shared: RouteShared) -> Self {
+        Self { slab: Slab::new(), by_id: Table::default(), route_shared }
     }
 
     /// Returns what they have in common with those of other loops.
-    pub(super) const fn joint(&self) -> &Joint {
-        &self.joint
+    pub(super) const fn route_shared(&self) -> &RouteShared {
+        &self.route_shared
     }
 
     /// Returns how many there are.
@@ -42,7 +42,7 @@ impl Connections {
 
     /// Adds a connection, made with its number, and returns that.
     pub(super) fn add(&mut self, make: impl FnOnce(u32) -> RelayedConnection) -> u32 {
-        let id = self.joint.next_number();
+        let id = self.route_shared.next_number();
         let index = self.slab.insert(make(id));
         self.by_id.insert(id, place(index));
         id
@@ -56,7 +56,7 @@ impl Connections {
     /// Gives a client the next number, in place of the one that it may have had, and returns that.
     pub(super) fn number(&mut self, index: usize) -> u32 {
         self.by_id.remove(&self.slab[index].id);
-        let id = self.joint.next_number();
+        let id = self.route_shared.next_number();
         self.slab[index].id = id;
         self.by_id.insert(id, place(index));
         id

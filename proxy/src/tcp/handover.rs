@@ -50,7 +50,7 @@ impl TcpRelay {
         if self.route.workers.are_several()
             && let Some(carrier) = self.carriage.of(true)
         {
-            carrier.begin(self.connections.joint().begin(now));
+            carrier.begin(self.connections.route_shared().begin(now));
         }
     }
 

@@ -24,12 +24,12 @@ mod silence;
 use crate::account::Account;
 use crate::alarm::Alarm;
 use crate::flow::{FlowPage, FlowState};
-use crate::joint::RoutePart;
 use crate::listener::Opened;
 use crate::observed::FlowEvent;
 use crate::reactor::{Readiness, RelayId, SocketKey};
 use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
+use crate::route_shared::RoutePart;
 use crate::turn::Turn;
 use acceptor::Acceptor;
 use asking::Askings;
@@ -129,7 +129,7 @@ impl TcpRelay {
         turn: &mut Turn,
     ) -> io::Result<Self> {
         let RelayPlan { id, route, seed, upstream, associations, memory, .. } = plan;
-        let RelayPlan { rules_on, joint, part, .. } = plan;
+        let RelayPlan { rules_on, route_shared, part, .. } = plan;
         let mut acceptor = Acceptor::new(route.idle, turn.options.portable);
         acceptor.add(opened, id.index, &mut turn.reactor)?;
         let account = |direction| Account::new(&route.name, Transport::Tcp, direction);
@@ -142,7 +142,7 @@ impl TcpRelay {
             upstream,
             carriage: Carriage::default(),
             accounts: Direction::BOTH.map(account),
-            connections: Connections::new(joint.clone()),
+            connections: Connections::new(route_shared.clone()),
             part,
             connecting: VecDeque::new(),
             attempts: BTreeSet::new(),

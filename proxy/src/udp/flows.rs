@@ -7,7 +7,7 @@
 use super::by_client::ByClient;
 use crate::descriptors::{Sources, is_same_source};
 use crate::flow::FlowCounts;
-use crate::joint::{Joint, RoutePart};
+use crate::route_shared::{RoutePart, RouteShared};
 use crate::table::{Table, lowest};
 use jostle_common::time::Instant;
 use jostle_forward::Target;
@@ -133,7 +133,7 @@ pub(crate) struct Flows {
     by_ordinal: Table<u32>,
     sources: Sources,
     /// What gives them their ordinals, and says when the time of the rules began.
-    joint: Joint,
+    route_shared: RouteShared,
     /// The most that there may be.
     most: usize,
     /// The ends of the list by silence.
@@ -149,13 +149,13 @@ const FLOWS_MAX: usize = 16_384;
 
 impl Flows {
     /// No flows of a relay that is such a part of its route.
-    pub(crate) fn new(joint: Joint, part: RoutePart) -> Self {
+    pub(crate) fn new(route_shared: RouteShared, part: RoutePart) -> Self {
         Self {
             slab: Slab::new(),
             by_client: ByClient::default(),
             by_ordinal: Table::default(),
             sources: Sources::default(),
-            joint,
+            route_shared,
             most: FLOWS_MAX / part.of,
             oldest: None,
             newest: None,
@@ -163,8 +163,8 @@ impl Flows {
     }
 
     /// Returns what they have in common with those of other loops.
-    pub(crate) const fn joint(&self) -> &Joint {
-        &self.joint
+    pub(crate) const fn route_shared(&self) -> &RouteShared {
+        &self.route_shared
     }
 
     /// Returns true if there are as many as there may be.
@@ -235,7 +235,7 @@ impl Flows {
         let is_proved = client.target.is_some();
         let header = client.target.as_ref().map(|_| datagram::header(upstream).into());
         let address = client.address.ip();
-        let ordinal = self.joint.next_number();
+        let ordinal = self.route_shared.next_number();
         let alike = self.by_client.insert(&client, self.slab.vacant_key());
         let index = self.slab.insert(Flow {
             ordinal,
@@ -347,7 +347,7 @@ pub(super) mod tests {
 
     /// The flow of a client.
     pub(crate) fn flow(client: FlowClient) -> Flow {
-        let mut flows = Flows::new(Joint::default(), RoutePart::WHOLE);
+        let mut flows = Flows::new(RouteShared::default(), RoutePart::WHOLE);
         let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let (upstream, at) = (([127, 0, 0, 1], 1).into(), Instant::START);
         let index = flows.add(client, upstream, (socket, Token(0)), None, at);
@@ -355,7 +355,7 @@ pub(super) mod tests {
     }
 
     fn flows(count: u16) -> Flows {
-        let mut flows = Flows::new(Joint::default(), RoutePart::WHOLE);
+        let mut flows = Flows::new(RouteShared::default(), RoutePart::WHOLE);
         for port in 1..=count {
             let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
             let at = Instant::from_millis(u64::from(port));

@@ -313,7 +313,7 @@ impl UdpRelay {
         if self.lanes.iter().all(|lane| lane.link.epoch().is_some()) {
             return;
         }
-        let began = self.flows.joint().begin(first);
+        let began = self.flows.route_shared().begin(first);
         self.lanes.iter_mut().for_each(|lane| lane.link.begin(began));
         self.rebinding.begin(began);
     }

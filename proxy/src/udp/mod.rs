@@ -143,7 +143,7 @@ impl UdpRelay {
         turn: &mut Turn,
     ) -> io::Result<Self> {
         let RelayPlan { id, route, seed, upstream, associations, memory, .. } = plan;
-        let RelayPlan { rules_on, joint, part, .. } = plan;
+        let RelayPlan { rules_on, route_shared, part, .. } = plan;
         check_addresses(route).map_err(io::Error::other)?;
         let mut listeners = UdpListeners::default();
         listeners.add(opened, id.index, &mut turn.reactor)?;
@@ -175,7 +175,7 @@ impl UdpRelay {
             upstream,
             asked,
             lanes,
-            flows: Flows::new(joint.clone(), part),
+            flows: Flows::new(route_shared.clone(), part),
             tells_facts: rules_on && !route.profile.is_empty(),
             rebinding,
             old: OldSockets::default(),

@@ -10,7 +10,7 @@ use crate::rules::{Timing, Work, copy_number};
 use crate::stage::{Output, Verdict};
 
 /// What an element does with a run.
-enum Meeting {
+enum RunVerdict {
     /// Nothing.
     Pass,
     /// It takes it in whole.
@@ -25,10 +25,10 @@ impl Link {
         let mut index = start;
         while index < self.elements.len() {
             if packet.is_run() {
-                match self.meet(index, &packet) {
-                    Meeting::Pass => {}
-                    Meeting::Hold => return self.hold(index, packet),
-                    Meeting::Split(front) => {
+                match self.judge_run(index, &packet) {
+                    RunVerdict::Pass => {}
+                    RunVerdict::Hold => return self.hold(index, packet),
+                    RunVerdict::Split(front) => {
                         self.pass_parts(index, front, &mut packet);
                         continue;
                     }
@@ -136,22 +136,22 @@ impl Link {
     }
 
     /// Asks the element at `index` what it does with a run.
-    fn meet(&mut self, index: usize, run: &Packet) -> Meeting {
+    fn judge_run(&mut self, index: usize, run: &Packet) -> RunVerdict {
         let Self { elements, flows, .. } = self;
         let element = &mut elements[index];
         match element.passes_run_by(run, flows) {
-            Some(true) => return Meeting::Pass,
+            Some(true) => return RunVerdict::Pass,
             Some(false) => {}
-            None => return Meeting::Split(0),
+            None => return RunVerdict::Split(0),
         }
         match &mut element.work {
             Work::Instant(rule) => match rule.untouched(run) {
-                front if front >= run.count() => Meeting::Pass,
-                front => Meeting::Split(front),
+                front if front >= run.count() => RunVerdict::Pass,
+                front => RunVerdict::Split(front),
             },
             Work::Holding(stage) => match stage.takes_run(run) {
-                true => Meeting::Hold,
-                false => Meeting::Split(0),
+                true => RunVerdict::Hold,
+                false => RunVerdict::Split(0),
             },
         }
     }

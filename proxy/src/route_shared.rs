@@ -14,7 +14,7 @@ const NUMBER_BITS: u32 = 40;
 
 /// What such relays share. Clones are the same.
 #[derive(Clone, Debug)]
-pub(crate) struct Joint(Arc<Inner>);
+pub(crate) struct RouteShared(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -24,14 +24,14 @@ struct Inner {
     epoch: AtomicU64,
 }
 
-impl Default for Joint {
+impl Default for RouteShared {
     fn default() -> Self {
         let (last_number, epoch) = (AtomicU32::new(0), AtomicU64::new(NOT_BEGUN));
         Self(Arc::new(Inner { last_number, epoch }))
     }
 }
 
-impl Joint {
+impl RouteShared {
     /// Returns the number of the next flow: 1, 2, 3 … in the order of appearance.
     pub(crate) fn next_number(&self) -> u32 {
         // 0 is no flow's number.
@@ -84,19 +84,22 @@ mod tests {
 
     #[test]
     fn numbers_are_given_once_and_never_zero() {
-        let joint = Joint::default();
-        let other = joint.clone();
-        assert_eq!([joint.next_number(), other.next_number(), joint.next_number()], [1, 2, 3]);
-        joint.0.last_number.store(u32::MAX - 1, Ordering::Relaxed);
-        assert_eq!([joint.next_number(), other.next_number()], [u32::MAX, 1]);
+        let route_shared = RouteShared::default();
+        let other = route_shared.clone();
+        assert_eq!(
+            [route_shared.next_number(), other.next_number(), route_shared.next_number()],
+            [1, 2, 3]
+        );
+        route_shared.0.last_number.store(u32::MAX - 1, Ordering::Relaxed);
+        assert_eq!([route_shared.next_number(), other.next_number()], [u32::MAX, 1]);
     }
 
     #[test]
     fn the_first_lets_the_time_begin_for_all() {
-        let joint = Joint::default();
-        assert_eq!(joint.began(), None);
-        assert_eq!(joint.begin(Instant::from_millis(5)), Instant::from_millis(5));
-        assert_eq!(joint.begin(Instant::from_millis(3)), Instant::from_millis(5));
-        assert_eq!(joint.began(), Some(Instant::from_millis(5)));
+        let route_shared = RouteShared::default();
+        assert_eq!(route_shared.began(), None);
+        assert_eq!(route_shared.begin(Instant::from_millis(5)), Instant::from_millis(5));
+        assert_eq!(route_shared.begin(Instant::from_millis(3)), Instant::from_millis(5));
+        assert_eq!(route_shared.began(), Some(Instant::from_millis(5)));
     }
 }

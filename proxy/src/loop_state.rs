@@ -1,7 +1,7 @@
 //! What one event loop has of a proxy: its relays, and what these share while they work.
 //!
-//! A change is made at the sites of all loops that have a part of the route. Each loop carries out
-//! what concerns its own site alone; for the rest the others lend theirs (`meeting`).
+//! A change is made at the states of all loops that have a part of the route. Each loop carries out
+//! what concerns its own state alone; for the rest the others lend theirs (`meeting`).
 
 use crate::fleet::Fleet;
 use crate::orders::OrderError;
@@ -9,7 +9,7 @@ use crate::past::Past;
 use crate::turn::Turn;
 
 /// The part of a proxy that one loop works on.
-pub(crate) struct Site {
+pub(crate) struct LoopState {
     /// The number of the loop, from 0.
     pub(crate) number: usize,
     pub(crate) fleet: Fleet,
@@ -20,7 +20,7 @@ pub(crate) struct Site {
     pub(crate) rules_on: bool,
 }
 
-impl Site {
+impl LoopState {
     pub(crate) fn new(number: usize, turn: Turn) -> Self {
         Self { number, fleet: Fleet::default(), past: Past::default(), turn, rules_on: true }
     }
@@ -47,21 +47,21 @@ impl Site {
     }
 }
 
-/// The sites that take part in a change: one, or those of all loops.
-pub(crate) struct Sites<'a> {
+/// The states that take part in a change: one, or those of all loops.
+pub(crate) struct LoopStates<'a> {
     /// The one whose loop carries it out.
-    leader: &'a mut Site,
-    others: &'a mut [Box<Site>],
+    leader: &'a mut LoopState,
+    others: &'a mut [Box<LoopState>],
 }
 
-impl<'a> Sites<'a> {
-    /// The site of the loop that carries the change out, and those that others lent it.
-    pub(crate) const fn new(leader: &'a mut Site, others: &'a mut [Box<Site>]) -> Self {
+impl<'a> LoopStates<'a> {
+    /// The state of the loop that carries the change out, and those that others lent it.
+    pub(crate) const fn new(leader: &'a mut LoopState, others: &'a mut [Box<LoopState>]) -> Self {
         Self { leader, others }
     }
 
     /// Returns that of the loop that carries it out.
-    pub(crate) const fn leader(&mut self) -> &mut Site {
+    pub(crate) const fn leader(&mut self) -> &mut LoopState {
         self.leader
     }
 
@@ -69,11 +69,11 @@ impl<'a> Sites<'a> {
     ///
     /// # Errors
     /// When it has ended.
-    pub(crate) fn at(&mut self, number: usize) -> Result<&mut Site, OrderError> {
+    pub(crate) fn at(&mut self, number: usize) -> Result<&mut LoopState, OrderError> {
         if self.leader.number == number {
             return Ok(self.leader);
         }
-        let other = self.others.iter_mut().find(|site| site.number == number);
+        let other = self.others.iter_mut().find(|loop_state| loop_state.number == number);
         other.map(Box::as_mut).ok_or(OrderError::Ended)
     }
 
@@ -81,12 +81,12 @@ impl<'a> Sites<'a> {
     /// who gave the order must not find that an old relay takes what was sent after the answer.
     pub(crate) fn take_in(&mut self) {
         if !self.others.is_empty() {
-            self.all().for_each(Site::serve_asked);
+            self.all().for_each(LoopState::serve_asked);
         }
     }
 
     /// Returns those that take part.
-    pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut Site> {
+    pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut LoopState> {
         let others = self.others.iter_mut().map(Box::as_mut);
         std::iter::once(&mut *self.leader).chain(others)
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// All loops, as they and their handles reach each other.
 #[derive(Debug)]
-pub(crate) struct Crew {
+pub(crate) struct LoopHandles {
     flags: Flags,
     loops: Vec<Reach>,
 }
@@ -24,8 +24,8 @@ struct Reach {
     is_drained: AtomicBool,
 }
 
-impl Crew {
-    /// The crew of loops with these mailboxes and wakers.
+impl LoopHandles {
+    /// The handles of loops with these mailboxes and wakers.
     pub(crate) fn new(loops: impl IntoIterator<Item = (SyncSender<Order>, Arc<Waker>)>) -> Self {
         let reach = |(mailbox, waker)| Reach { mailbox, waker, is_drained: AtomicBool::new(false) };
         Self { flags: Flags::new(), loops: loops.into_iter().map(reach).collect() }
