@@ -134,9 +134,10 @@ impl UdpRelay {
                 }
             };
             match flow {
-                Ok(flow) if self.joins(flow, Direction::Up, turn.sinks) => {
+                Ok(flow) if self.joins(Direction::Up, turn.sinks) => {
                     let received = turn.joiner.join(received, &mut inbox);
                     self.count_told(index, received);
+                    self.hear(flow, at, received);
                     self.enter(flow, Direction::Up, at, received, turn.sinks);
                 }
                 Ok(flow) => {
@@ -162,14 +163,12 @@ impl UdpRelay {
         }
     }
 
-    /// Returns true if nothing tells apart when the datagrams of a flow came that were read together:
-    /// no rule, nobody who is told of each, and no proof that its client is there.
-    fn joins(&self, flow: usize, direction: Direction, sinks: &Sinks) -> bool {
-        let is_proved = || self.flows.get(flow).is_some_and(|flow| flow.is_proved);
+    /// Returns true if nothing tells apart when datagrams came that were read together: no rule, and
+    /// nobody who is told of each.
+    fn joins(&self, direction: Direction, sinks: &Sinks) -> bool {
         self.lanes[direction.index()].joins()
             && sinks.are_none()
             && self.rebinding.deadline().is_none()
-            && is_proved()
     }
 
     /// Begins the flow of a new client, and tells of it.
@@ -226,7 +225,7 @@ impl UdpRelay {
         let (sinks, own) = (&mut turn.sinks, &turn.own);
         let mut inbox = inbox.received().peekable();
         while let Some(received) = inbox.next() {
-            let joins = self.joins(index, Direction::Down, sinks);
+            let joins = self.joins(Direction::Down, sinks);
             let received = if joins { joiner.join(received, &mut inbox) } else { received };
             let Some(flow) = self.flows.get_mut(index) else { return };
             self.lanes[Direction::Down.index()].missed(&mut flow.missed, received.missed);
