@@ -21,9 +21,10 @@ pub(super) struct Timing {
         help_heading = "The relays"
     )]
     pub(super) spin: Span,
-    /// Run before all ordinary programs, so that packets leave on time on a busy machine too
+    /// Run before all ordinary programs, to be on time
     ///
-    /// It asks for SCHED_FIFO, and for memory that is not paged out. Where the system refuses that
+    /// So packets leave on time on a busy machine too. It asks for SCHED_FIFO, and for memory that is
+    /// not paged out. Where the system refuses that
     /// the proxy says so and runs without.
     #[arg(long, help_heading = "The relays")]
     realtime: bool,
