@@ -8,7 +8,7 @@ use jostle_engine::counters::EcnCounters;
 use jostle_engine::route::Route;
 use jostle_proxy::{LinkSummary, SocketSummary, Summary};
 use jostle_study::forecast::{SeenDelays, Warning, narrowed};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -30,10 +30,11 @@ fn objects(printer: Printer, summary: &Summary) -> String {
     let links = summary.links.iter().map(|link| object("link", of(serde_json::to_value(link))));
     let sockets = summary.sockets.iter();
     let sockets = sockets.map(|sockets| object("sockets", of(serde_json::to_value(sockets))));
-    let Summary { seed, seconds, events_lost, events_left_out, .. } = summary;
-    let Summary { capture_lost, memory, .. } = summary;
-    let run = json!({ "seed": seed, "seconds": seconds, "events_lost": events_lost,
-        "events_left_out": events_left_out, "capture_lost": capture_lost, "memory": memory });
+    let mut run = of(serde_json::to_value(summary));
+    if let Value::Object(run) = &mut run {
+        // They have objects of their own.
+        run.retain(|key, _| !["links", "sockets"].contains(&key.as_str()));
+    }
     let lines: Vec<String> = links.chain(sockets).chain([object("summary", run)]).collect();
     lines.join("\n")
 }

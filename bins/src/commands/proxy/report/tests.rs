@@ -4,7 +4,7 @@ use jostle_common::statistics::RoundTrips;
 use jostle_common::transport::Transport;
 use jostle_engine::counters::EcnCounters;
 use jostle_engine::route::Configuration;
-use jostle_proxy::{DelaySummary, LatenessSummary, MemorySummary};
+use jostle_proxy::{Contended, DelaySummary, LatenessSummary, MemorySummary};
 
 fn link(route: &str, direction: Direction, entered: u64) -> LinkSummary {
     LinkSummary {
@@ -176,4 +176,18 @@ fn the_sockets_of_a_model_tell_its_round_trips() {
     assert_eq!(sockets_line(&sockets), line);
     sockets.round_trips = None;
     assert_eq!(sockets_line(&sockets), "1 tcp sockets: segments 4");
+}
+
+#[test]
+fn the_last_object_has_all_that_is_told_of_the_run() {
+    let keys = |summary: &Summary| {
+        let objects = objects(Printer::new(true), summary);
+        let last: Value = serde_json::from_str(objects.lines().last().unwrap()).unwrap();
+        let Value::Object(last) = last else { panic!("{last} is an object") };
+        last.keys().cloned().collect::<Vec<_>>()
+    };
+    let one = ["event", "seed", "seconds", "events_lost", "events_left_out", "capture_lost"];
+    assert_eq!(keys(&run()), [&one[..], &["memory"]].concat());
+    let several = Summary { workers: 2, contended: Some(Contended::default()), ..run() };
+    assert_eq!(keys(&several), [&one[..], &["workers", "contended", "memory"]].concat());
 }
