@@ -45,7 +45,7 @@ struct Kept<'a> {
     id: RouteId,
     memory: &'a Memory,
     associations: &'a SharedAssociations,
-    joints: &'a [RouteShared; 2],
+    route_shared: &'a [RouteShared; 2],
 }
 
 /// The routes of all loops, and how they are changed. Clones are the same.
@@ -158,13 +158,14 @@ impl Network {
         let listeners = listening.listeners(&route.name);
         let memory = self.memory.part(self.memory.limit() / ROUTE_SHARE);
         let associations = SharedAssociations::default();
-        let (id, loops, joints) = (routes.next_id(), self.loops_of(&route), Default::default());
+        let (id, loops, route_shared) =
+            (routes.next_id(), self.loops_of(&route), Default::default());
         let kept = Kept {
             route: &route,
             id,
             memory: &memory,
             associations: &associations,
-            joints: &joints,
+            route_shared: &route_shared,
         };
         let mut relays = Vec::new();
         for nth in 0..loops {
@@ -180,12 +181,10 @@ impl Network {
                     Ok((loop_state.number, made.map_err(StartError::from)?))
                 });
                 match made {
-                    Ok((loop_state, index)) => {
-                        relays.push(RelayPlace { loop_state, transport, index })
-                    }
+                    Ok((number, index)) => relays.push(RelayPlace { number, transport, index }),
                     Err(error) => {
-                        for RelayPlace { loop_state, index, .. } in relays {
-                            let LoopState { fleet, turn, .. } = loop_states.at(loop_state)?;
+                        for RelayPlace { number, index, .. } in relays {
+                            let LoopState { fleet, turn, .. } = loop_states.at(number)?;
                             fleet.remove(index, Ending::Reset, turn);
                         }
                         return Err(error);
@@ -205,7 +204,7 @@ impl Network {
             home,
             loops,
             relays,
-            joints,
+            route_shared,
             associations,
             memory,
             circles,
@@ -223,7 +222,7 @@ impl Network {
     ) -> io::Result<usize> {
         let Kept { route, memory, associations, .. } = kept;
         let LoopState { fleet, turn, rules_on, .. } = loop_state;
-        let route_shared = &kept.joints[(transport == Transport::Tcp) as usize];
+        let route_shared = &kept.route_shared[(transport == Transport::Tcp) as usize];
         let plan = RelayPlan {
             id: fleet.next_id(),
             route,
@@ -247,8 +246,8 @@ impl Network {
         drain: Duration,
         loop_states: &mut LoopStates<'_>,
     ) -> Result<(), OrderError> {
-        for RelayPlace { loop_state, index, .. } in self.take_out(id, loop_states)?.relays {
-            let LoopState { fleet, turn, .. } = loop_states.at(loop_state)?;
+        for RelayPlace { number, index, .. } in self.take_out(id, loop_states)?.relays {
+            let LoopState { fleet, turn, .. } = loop_states.at(number)?;
             fleet.leave(index, turn.now + drain, turn);
         }
         loop_states.take_in();
@@ -261,8 +260,8 @@ impl Network {
         id: RouteId,
         loop_states: &mut LoopStates<'_>,
     ) -> Result<(), OrderError> {
-        for RelayPlace { loop_state, index, .. } in self.take_out(id, loop_states)?.relays {
-            let LoopState { fleet, turn, past, .. } = loop_states.at(loop_state)?;
+        for RelayPlace { number, index, .. } in self.take_out(id, loop_states)?.relays {
+            let LoopState { fleet, turn, past, .. } = loop_states.at(number)?;
             past.add(fleet.remove(index, Ending::Close, turn));
         }
         Ok(())
@@ -464,7 +463,7 @@ fn began(entry: &RouteEntry, loop_state: &LoopState) -> Began {
     let of = |transport: Transport| {
         let began = loop_state.fleet.began(entry.relay(loop_state.number, transport)?);
         // It may have begun on another loop.
-        let route_shared = &entry.joints[(transport == Transport::Tcp) as usize];
+        let route_shared = &entry.route_shared[(transport == Transport::Tcp) as usize];
         began.or_else(|| route_shared.began().filter(|_| entry.loops > 1))
     };
     Began { udp: of(Transport::Udp), tcp: of(Transport::Tcp) }
@@ -472,7 +471,7 @@ fn began(entry: &RouteEntry, loop_state: &LoopState) -> Began {
 
 /// Checks that all loops take part that have these relays.
 fn are_there(relays: &[RelayPlace], loop_states: &mut LoopStates<'_>) -> Result<(), OrderError> {
-    relays.iter().try_for_each(|place| loop_states.at(place.loop_state).map(|_| ()))
+    relays.iter().try_for_each(|place| loop_states.at(place.number).map(|_| ()))
 }
 
 /// Changes something about a relay, which is looked at in this turn of its loop.
@@ -481,7 +480,7 @@ fn touch<R>(
     loop_states: &mut LoopStates<'_>,
     change: impl FnOnce(&mut dyn Relay, bool, &mut Turn) -> R,
 ) -> Result<R, OrderError> {
-    let LoopState { fleet, turn, rules_on, .. } = loop_states.at(place.loop_state)?;
+    let LoopState { fleet, turn, rules_on, .. } = loop_states.at(place.number)?;
     Ok(change(fleet.touch(place.index), *rules_on, turn))
 }
 

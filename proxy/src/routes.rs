@@ -38,7 +38,7 @@ pub(crate) struct RouteEntry {
     /// Its relays.
     pub(crate) relays: Vec<RelayPlace>,
     /// What its relays have in common, by transport.
-    pub(crate) joints: [RouteShared; 2],
+    pub(crate) route_shared: [RouteShared; 2],
     /// The memory that its relays' bytes are charged to.
     pub(crate) memory: Memory,
     /// Tells of addresses of its upstream that lead back to it.
@@ -48,8 +48,8 @@ pub(crate) struct RouteEntry {
 /// The place of a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RelayPlace {
-    /// The loop that has it.
-    pub(crate) loop_state: usize,
+    /// The number of the loop that has it.
+    pub(crate) number: usize,
     pub(crate) transport: Transport,
     /// Its place in the fleet there.
     pub(crate) index: usize,
@@ -57,14 +57,14 @@ pub(crate) struct RelayPlace {
 
 impl RouteEntry {
     /// Returns the place of the relay of a transport in the fleet of a loop.
-    pub(crate) fn relay(&self, loop_state: usize, transport: Transport) -> Option<usize> {
-        let is_it = |one: &&RelayPlace| one.loop_state == loop_state && one.transport == transport;
+    pub(crate) fn relay(&self, number: usize, transport: Transport) -> Option<usize> {
+        let is_it = |one: &&RelayPlace| one.number == number && one.transport == transport;
         self.relays.iter().find(is_it).map(|one| one.index)
     }
 
     /// Returns the places of its relays in the fleet of a loop.
-    pub(crate) fn relays_at(&self, loop_state: usize) -> impl Iterator<Item = usize> {
-        self.relays.iter().filter(move |one| one.loop_state == loop_state).map(|one| one.index)
+    pub(crate) fn relays_at(&self, number: usize) -> impl Iterator<Item = usize> {
+        self.relays.iter().filter(move |one| one.number == number).map(|one| one.index)
     }
 
     /// Returns the number of its listening sockets.
@@ -271,8 +271,8 @@ mod tests {
             }],
             home: 0,
             loops: 1,
-            relays: vec![RelayPlace { loop_state: 0, transport: Transport::Udp, index: relay }],
-            joints: Default::default(),
+            relays: vec![RelayPlace { number: 0, transport: Transport::Udp, index: relay }],
+            route_shared: Default::default(),
             associations: SharedAssociations::default(),
             memory: Memory::default(),
             circles: Alarm::default(),

@@ -88,8 +88,8 @@ impl Network {
         let old = routes.get(id)?;
         let memory = old.memory.clone();
         // With new relays there are new ones, and the old ones end with their connections.
-        let (associations, joints) = match goes_on {
-            true => (old.associations.clone(), old.joints.clone()),
+        let (associations, route_shared) = match goes_on {
+            true => (old.associations.clone(), old.route_shared.clone()),
             false => (SharedAssociations::default(), <[RouteShared; 2]>::default()),
         };
         let route = new.route.clone();
@@ -98,7 +98,7 @@ impl Network {
             id,
             memory: &memory,
             associations: &associations,
-            joints: &joints,
+            route_shared: &route_shared,
         };
         let given_up = old.sockets() + sockets - listeners.len() * loops;
         if !goes_on {
@@ -123,7 +123,7 @@ impl Network {
         own_addresses(&listeners).for_each(|address| own.add(address));
         for place in &old.relays {
             if !relays.contains(place) {
-                let LoopState { fleet, turn, .. } = loop_states.at(place.loop_state)?;
+                let LoopState { fleet, turn, .. } = loop_states.at(place.number)?;
                 fleet.leave(place.index, turn.now + drain, turn);
                 continue;
             }
@@ -148,7 +148,7 @@ impl Network {
             home,
             loops,
             relays,
-            joints,
+            route_shared,
             associations,
             memory,
             circles,
@@ -171,19 +171,19 @@ impl Network {
         let kept = new.listening.kept(transport);
         let mut opened = new.listening.take(transport, nth);
         let upstream = new.upstream.clone().filter(|_| kept.len() + opened.len() > 0);
-        let (Some(upstream), loop_state) = (upstream, new.home + nth) else { return Ok(None) };
-        let present = old.relay(loop_state, transport);
+        let (Some(upstream), number) = (upstream, new.home + nth) else { return Ok(None) };
+        let present = old.relay(number, transport);
         if let Some(index) = present.filter(|_| new.goes_on) {
-            let LoopState { fleet, turn, .. } = loop_states.at(loop_state)?;
+            let LoopState { fleet, turn, .. } = loop_states.at(number)?;
             fleet.touch(index).listen(opened, turn).map_err(StartError::from)?;
-            return Ok(Some(RelayPlace { loop_state, transport, index }));
+            return Ok(Some(RelayPlace { number, transport, index }));
         }
         // Those that stay are shared until the old relays have drained.
         let is_its = |(of, one): &mut (Transport, Opened)| *of == transport && one.nth == nth;
         opened.extend(new.shared.extract_if(.., is_its).map(|(_, one)| one));
-        let made = self.make(transport, part, keep, upstream, opened, loop_states.at(loop_state)?);
+        let made = self.make(transport, part, keep, upstream, opened, loop_states.at(number)?);
         let index = made.map_err(StartError::from)?;
-        Ok(Some(RelayPlace { loop_state, transport, index }))
+        Ok(Some(RelayPlace { number, transport, index }))
     }
 }
 
@@ -230,7 +230,7 @@ fn undo(
         if old.relays.contains(place) {
             touch(place, loop_states, |relay, _, turn| relay.listen_only(&addresses, turn))?;
         } else {
-            let LoopState { fleet, turn, .. } = loop_states.at(place.loop_state)?;
+            let LoopState { fleet, turn, .. } = loop_states.at(place.number)?;
             fleet.remove(place.index, Ending::Reset, turn);
         }
     }

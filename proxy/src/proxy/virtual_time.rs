@@ -100,6 +100,13 @@ impl Driven {
         [before, told(stream)]
     }
 
+    /// Connects a client that asks for a target by SOCKS5.
+    fn ask(&self, target: SocketAddr) -> TcpStream {
+        let mut client = self.connect();
+        client.write_all(&socks(target)).unwrap();
+        client
+    }
+
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.proxy.listeners()[0].address).unwrap();
         stream.set_nonblocking(true).unwrap();
@@ -318,11 +325,7 @@ fn a_rule_on_a_target_looks_at_those_alone_who_asked_for_it() {
     let mut proxy = Driven::new(&format!(
         r#"{{ "listen": "socks5://127.0.0.1:0", "profile": {{ "both": [ {delay} ] }} }}"#
     ));
-    let mut clients = [slow, other].map(|target| {
-        let mut client = proxy.connect();
-        client.write_all(&socks(target)).unwrap();
-        client
-    });
+    let mut clients = [slow, other].map(|target| proxy.ask(target));
     proxy.go_to(ms(0));
     let answered = [5, 0, 5, 0, 0, 1];
     assert_eq!(told(&mut clients[0]), [5, 0], "its handshake takes its time");
@@ -335,11 +338,7 @@ fn a_rule_on_a_target_looks_at_those_alone_who_asked_for_it() {
     let mut proxy = Driven::new(&format!(
         r#"{{ "listen": "socks5://127.0.0.1:0", "profile": {{ "up": [ {reset} ] }} }}"#
     ));
-    let mut clients = [slow, other].map(|target| {
-        let mut client = proxy.connect();
-        client.write_all(&socks(target)).unwrap();
-        client
-    });
+    let mut clients = [slow, other].map(|target| proxy.ask(target));
     proxy.go_to(ms(0));
     for client in &mut clients {
         assert!(told(client).starts_with(&answered));
