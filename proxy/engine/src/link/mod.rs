@@ -6,6 +6,7 @@
 //! never on when the link was polled.
 
 mod cross;
+mod element;
 mod events;
 mod flows;
 mod gate;
@@ -15,24 +16,23 @@ mod outputs;
 mod pass;
 mod per_flow;
 pub(crate) mod schedule;
+mod timeline;
 mod watch;
 
 use crate::counters::Counters;
-use crate::flow::FlowFacts;
 use crate::memory::{Charge, Memory};
-use crate::packet::{Packet, Trace};
-use crate::profile::{Profile, Start, Timeline};
-use crate::rules::{InstantRule, Origin, Per, Rule, Setup, Timing, Work};
+use crate::packet::Packet;
+use crate::profile::{Profile, Timeline};
 use crate::stage::{Output, Stage};
+use element::Element;
 use flows::KnownFlows;
-use gate::Gate;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 pub use key::LinkKey;
 use outages::Outages;
 use outputs::Outputs;
 pub use schedule::Schedule;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use watch::Watch;
 pub use watch::{Drawn, Visit};
@@ -88,24 +88,6 @@ pub struct Link {
     busy: Instant,
     /// What is charged for the packets inside, besides their bytes, and for each; `None`: nothing.
     charge: Option<(Charge, u64)>,
-}
-
-/// A rule in the link.
-#[derive(Debug)]
-struct Element {
-    rule: Rule,
-    place: u8,
-    timing: Timing,
-    /// True if the rule was removed, and stays only until its stage is empty.
-    retired: bool,
-    gate: Option<Gate>,
-    work: Work,
-    /// The same for cross traffic if it decides at once: what goes by numbers then finds each
-    /// kind of traffic's without a gap. Made when its first packet comes.
-    for_cross: Option<Box<dyn InstantRule>>,
-    /// The time of the stage's next work: asked for once after each change of it, since the link
-    /// looks at every element before each step.
-    due: Option<Instant>,
 }
 
 impl Link {
@@ -180,174 +162,6 @@ impl Link {
         }
     }
 
-    /// Lets the timeline begin to count at `at`, unless it already does. The first packet does so
-    /// too; the caller that drives both links of a route tells the other one, so that both keep the
-    /// same time.
-    pub fn begin(&mut self, at: Instant) {
-        if self.epoch.is_none() {
-            self.epoch = Some(at);
-            self.busy = self.busy.max(at);
-            self.apply(at, at);
-        }
-    }
-
-    /// Replaces the rules at `now`, whose time goes on from when the old ones began. Rules of the
-    /// same key and kind live on with new parameters; a removed stage lets pass what still comes,
-    /// behind what it holds, until it is empty.
-    pub fn set_timeline(&mut self, now: Instant, timeline: &Timeline) {
-        self.catch_up(now);
-        self.schedule = Arc::new(Schedule::new(timeline.for_packets()));
-        self.follow_schedule(now);
-    }
-
-    /// Follows a new schedule from `now` on.
-    fn follow_schedule(&mut self, now: Instant) {
-        self.notes_flows = self.schedule.asks_for_age() || self.flows.assumes();
-        if self.flow_numbers.is_none() && self.schedule.counts_flows() {
-            self.flow_numbers = Some(BTreeMap::new());
-        }
-        // What is still inside has to be known from what came from outside.
-        self.sends = self.schedule.sends() || self.counters.cross.held > 0;
-        self.paused &= self.sends;
-        match (self.epoch, self.schedule.start()) {
-            (Some(epoch), _) => self.apply(now, epoch),
-            (None, Start::Run) => self.begin(Instant::START),
-            (None, Start::Packet) => {}
-        }
-    }
-
-    /// Learns what is known of a flow at `now`: before its first packet, and again when another fact
-    /// becomes known. Of a flow that nobody tells of only the age is known, from its first packet on
-    /// if a rule asks for it then. The driver tells both links of a route, and has to
-    /// [forget](Self::forget) the flow when it is over.
-    pub fn tell(&mut self, now: Instant, flow: u32, facts: &Arc<FlowFacts>) {
-        self.clock = self.clock.max(now);
-        if self.flows.learn(flow, Arc::clone(facts)) {
-            self.elements.iter_mut().filter_map(|one| one.gate.as_mut()).for_each(|gate| {
-                gate.forget(flow);
-            });
-        }
-    }
-
-    /// Assumes this of each flow that nobody tells of, and that it begins with its first packet.
-    pub fn assume(&mut self, facts: FlowFacts) {
-        self.flows.assume(facts);
-        self.notes_flows = true;
-    }
-
-    /// Returns what is known of a flow.
-    pub fn facts(&self, flow: u32) -> Option<&Arc<FlowFacts>> {
-        self.flows.of(flow)
-    }
-
-    /// Forgets a flow of which no packet will come any more.
-    pub fn forget(&mut self, flow: u32) {
-        self.flows.forget(flow);
-        self.elements.iter_mut().filter_map(|one| one.gate.as_mut()).for_each(|gate| {
-            gate.forget(flow);
-        });
-        if let Some(numbers) = &mut self.flow_numbers {
-            numbers.remove(&flow);
-            for element in &mut self.elements {
-                match &mut element.work {
-                    Work::Instant(rule) => rule.forget(flow),
-                    Work::Holding(stage) => {
-                        stage.forget(flow);
-                        element.due = stage.deadline();
-                    }
-                }
-            }
-            self.find_next_work();
-        }
-    }
-
-    /// Follows the timeline up to `now`, which an empty link has not done, before a packet enters.
-    /// Each phase has its turn, so that a rule which one of them lacks begins anew behind it, as it
-    /// does when somebody takes it away; over several rounds of a timeline one is as good as all.
-    fn follow_up(&mut self, now: Instant, epoch: Instant) {
-        for _ in 0..self.schedule.len() {
-            let Some(change) = self.change.filter(|change| *change <= now) else { return };
-            self.apply(change, epoch);
-        }
-        if self.change.is_some_and(|change| change <= now) {
-            self.apply(now, epoch);
-        }
-    }
-
-    /// Puts the rules in force that the timeline has for `now`.
-    fn apply(&mut self, now: Instant, epoch: Instant) {
-        let schedule = Arc::clone(&self.schedule);
-        let (rules, next) = schedule.at(now.as_nanos().saturating_sub(epoch.as_nanos()));
-        self.change = next.map(|elapsed| epoch.plus_nanos(elapsed));
-        self.replace(now, rules, epoch);
-    }
-
-    fn replace(&mut self, now: Instant, rules: &[Rule], epoch: Instant) {
-        let mut old: VecDeque<Element> = std::mem::take(&mut self.elements).into();
-        for rule in rules {
-            // Rules keep their order, so what matches is looked for behind the last match only.
-            let Some(found) = old.iter().position(|element| element.serves(rule)) else {
-                let mut element = self.element(rule, epoch);
-                element.begin(now);
-                self.elements.push(element);
-                continue;
-            };
-            // What stood in front of it was removed, or moved down and is set anew there; what it
-            // holds drains where it stood.
-            for element in old.drain(..found) {
-                self.retire(now, element, epoch);
-            }
-            let mut element = old.pop_front().expect("its position was just found");
-            element.retune(now, rule, &self.key, epoch);
-            self.elements.push(element);
-        }
-        for element in old {
-            self.retire(now, element, epoch);
-        }
-        if self.paused {
-            self.pause();
-        }
-        self.find_next_work();
-    }
-
-    /// Returns the key of the rule at `place` of a packet's trace.
-    pub fn rule_key(&self, place: u8) -> &str {
-        self.places.get(usize::from(place)).map_or("", String::as_str)
-    }
-
-    /// Returns what the rule at `place` of a packet's trace drew for it, as it is set now, if what it
-    /// decides follows from one draw.
-    pub fn drawn(&self, place: u8, packet: &Packet) -> Option<Drawn> {
-        let element = self.elements.iter().rev().find(|element| element.place == place)?;
-        Drawn::by(&element.rule, &self.key, packet.into())
-    }
-
-    /// Returns the place in a packet's trace of the rule called `key`, which it may have for itself
-    /// from now on.
-    pub(crate) fn place_of(&mut self, key: &str) -> u8 {
-        let place = self.places.iter().position(|known| known == key).unwrap_or_else(|| {
-            if self.places.len() < Trace::PLACES_MAX {
-                self.places.push(key.to_owned());
-            }
-            // Rules beyond the last place share it.
-            self.places.len() - 1
-        });
-        place as u8
-    }
-
-    /// Returns the time at which its timeline began to count, if it has.
-    pub const fn epoch(&self) -> Option<Instant> {
-        self.epoch
-    }
-
-    /// Returns true if an `outage` rule that looks at every packet cuts the link at `now`, which
-    /// never goes back, and the time at which that may change; before its timeline counts nothing
-    /// is cut.
-    pub fn is_cut_at(&mut self, now: Instant) -> (bool, Option<Instant>) {
-        let Self { outages, epoch, key, schedule, .. } = self;
-        epoch.map_or((false, None), |epoch| outages.at(now, epoch, key, schedule))
-    }
-
     /// Returns true if packets cross unchanged and at once.
     pub fn is_transparent(&self) -> bool {
         self.elements.is_empty() && self.schedule.is_empty()
@@ -370,55 +184,9 @@ impl Link {
         Packet { number, ..packet.clone() }
     }
 
-    /// Returns the number of bytes of a flow that may come now if what feeds the link is to wait
-    /// for it; `None` if the link bounds what it holds itself.
-    pub fn room(&self, flow: u32) -> Option<usize> {
-        if self.epoch.is_none() {
-            // The first packet puts the rules in force, and already finds a line that is idle.
-            let (rules, _) = self.schedule.at(0);
-            let facts = self.flows.of(flow).map(Arc::as_ref);
-            let asked = rules.iter().filter(|rule| {
-                rule.kind.setting().lets_senders_wait()
-                    && self.key.chooses_flow(rule, flow, facts)
-                    && rule.selection.age().is_none_or(|age| age.from.is_zero())
-            });
-            return asked.filter_map(|rule| self.idle_room(rule, flow)).min();
-        }
-        let asked = self.elements.iter().filter_map(|element| match &element.work {
-            Work::Holding(stage) if element.looks_at_flow(flow, &self.flows, self.clock) => {
-                stage.room(flow)
-            }
-            Work::Holding(_) | Work::Instant(_) => None,
-        });
-        asked.min()
-    }
-
-    /// Returns the number of bytes that a rule which holds nothing lets come.
-    fn idle_room(&self, rule: &Rule, flow: u32) -> Option<usize> {
-        match work(rule, self.key.origin(rule, Instant::START)) {
-            Work::Holding(stage) => stage.room(flow),
-            Work::Instant(_) => None,
-        }
-    }
-
     /// Returns the key of the link.
     pub const fn key(&self) -> &LinkKey {
         &self.key
-    }
-
-    /// Notes from now on which rules packet `number` meets, and its copies.
-    pub fn watch(&mut self, number: u64) {
-        self.watch = Watch::on(number);
-    }
-
-    /// Returns the rules that the watched packet has met, in order.
-    pub fn visits(&self) -> &[Visit] {
-        self.watch.visits()
-    }
-
-    /// Returns true if the watched packet, or a copy of it, is in a stage.
-    pub fn is_watched_inside(&self) -> bool {
-        self.watch.is_inside()
     }
 
     /// Returns the counters of what it has done so far.
@@ -426,42 +194,9 @@ impl Link {
         &self.counters
     }
 
-    fn element(&mut self, rule: &Rule, epoch: Instant) -> Element {
-        let place = self.place_of(&rule.key);
-        Element {
-            rule: rule.clone(),
-            place,
-            timing: rule.kind.timing(),
-            retired: false,
-            gate: Gate::new(rule, &self.key),
-            work: work(rule, self.key.origin(rule, epoch)),
-            for_cross: None,
-            due: None,
-        }
-    }
-
-    /// Lets a removed stage stay until it is empty. An instant rule holds nothing.
-    fn retire(&mut self, now: Instant, mut element: Element, epoch: Instant) {
-        let Work::Holding(stage) = &mut element.work else { return };
-        let origin = self.key.origin(&element.rule, epoch);
-        stage.retune(now, None, Setup { ordinal: element.rule.ordinal, origin, tables: &None });
-        element.due = stage.deadline();
-        element.retired = true;
-        if stage.held() > 0 {
-            self.elements.push(element);
-        }
-    }
-
     /// Returns the number of packets in stages.
     fn waiting(&self) -> usize {
         self.elements.iter().map(Element::held).sum()
-    }
-
-    /// Returns the time at which the timeline changes the rules under what is inside. An empty link
-    /// has no need to follow every change, unless it has traffic of its own: the next packet finds
-    /// the rules of its time.
-    fn next_change(&self) -> Option<Instant> {
-        self.change.filter(|_| self.is_sending() || self.waiting() > 0)
     }
 
     /// Lets something wait to be polled, unless it is cross traffic.
@@ -558,107 +293,5 @@ impl Stage for Link {
 
     fn held(&self) -> usize {
         self.outputs.packets() + self.waiting() - self.counters.cross.held as usize
-    }
-}
-
-impl Element {
-    /// Returns true if it can live on under this rule. What holds packets of flows that the rule
-    /// does not look at has to drain instead, or later packets of these flows would overtake them.
-    fn serves(&self, rule: &Rule) -> bool {
-        let (own, other) = (&self.rule.selection, &rule.selection);
-        self.rule.key == rule.key
-            && own.per == other.per
-            && own.chooses_flows_like(other)
-            && self.rule.kind.works_like(&rule.kind)
-    }
-
-    fn retune(&mut self, now: Instant, rule: &Rule, link: &LinkKey, epoch: Instant) {
-        let was_retired = std::mem::take(&mut self.retired);
-        if self.rule == *rule && !was_retired {
-            return;
-        }
-        let origin = link.origin(rule, epoch);
-        match &mut self.work {
-            // What it draws depends on packet numbers and on time alone: it has nothing to keep.
-            instant @ Work::Instant(_) => {
-                *instant = work(rule, origin);
-                self.for_cross = None;
-            }
-            Work::Holding(stage) => {
-                let tables = rule.kind.tables();
-                let setup = Setup { ordinal: rule.ordinal, origin, tables: &tables };
-                stage.retune(now, Some(rule.kind.setting()), setup);
-                self.due = stage.deadline();
-            }
-        }
-        self.gate = Gate::new(rule, link);
-        self.rule = rule.clone();
-    }
-
-    fn held(&self) -> usize {
-        match &self.work {
-            Work::Instant(_) => 0,
-            Work::Holding(stage) => stage.held(),
-        }
-    }
-
-    /// Returns the rule that decides at once about cross traffic.
-    fn rule_for_cross(&mut self, key: &LinkKey, epoch: Instant) -> Option<&mut dyn InstantRule> {
-        if self.for_cross.is_none()
-            && let Work::Instant(rule) = work(&self.rule, key.origin(&self.rule, epoch))
-        {
-            self.for_cross = Some(rule);
-        }
-        self.for_cross.as_deref_mut().map(|rule| rule as _)
-    }
-
-    /// Returns true if the rule may look at packets of this flow that come now.
-    fn looks_at_flow(&self, flow: u32, flows: &KnownFlows, now: Instant) -> bool {
-        self.gate.as_ref().is_none_or(|gate| gate.admits_flow(flow, flows, now))
-    }
-
-    /// Returns true if the rule does not look at this packet.
-    #[inline]
-    fn is_passed_by(&mut self, packet: &Packet, flows: &KnownFlows) -> bool {
-        let skips = match &self.work {
-            Work::Instant(_) => packet.is_mark(),
-            Work::Holding(stage) => {
-                // A packet sent ahead skips waits. A removed rule still takes flows of which it
-                // holds packets, so that these keep their order.
-                self.timing == Timing::Sending
-                    || packet.is_ahead() && self.timing == Timing::Waiting
-                    || self.retired && (stage.held() == 0 || !stage.serves(packet.flow))
-            }
-        };
-        skips || self.gate.as_mut().is_some_and(|gate| !gate.admits(packet, flows))
-    }
-
-    /// Returns true if the rule looks at no packet of this run, false if it looks at all of them;
-    /// `None` if it tells them apart.
-    fn passes_run_by(&mut self, run: &Packet, flows: &KnownFlows) -> Option<bool> {
-        let skips = match &self.work {
-            Work::Instant(_) => false,
-            Work::Holding(stage) => {
-                self.timing == Timing::Sending
-                    || run.is_ahead() && self.timing == Timing::Waiting
-                    || self.retired && (stage.held() == 0 || !stage.serves(run.flow))
-            }
-        };
-        match &mut self.gate {
-            _ if skips => Some(true),
-            None => Some(false),
-            Some(gate) => gate.admits_run(run, flows).map(|admits| !admits),
-        }
-    }
-}
-
-/// Builds a rule, for all packets of the link or for those of each flow.
-fn work(rule: &Rule, origin: Origin) -> Work {
-    match rule.selection.per {
-        Per::Link => {
-            let tables = rule.kind.tables();
-            rule.kind.build(Setup { ordinal: rule.ordinal, origin, tables: &tables })
-        }
-        Per::Flow => per_flow::build(rule, origin),
     }
 }

@@ -1,5 +1,6 @@
 //! Follows one packet, and its copies, from rule to rule.
 
+use super::Link;
 use super::key::LinkKey;
 use crate::packet::Packet;
 use crate::rules::{Decision, Per, Rule};
@@ -167,5 +168,29 @@ impl Watch {
             }
             Output::Discard(..) => visit.chosen = true,
         }
+    }
+}
+
+impl Link {
+    /// Notes from now on which rules packet `number` meets, and its copies.
+    pub fn watch(&mut self, number: u64) {
+        self.watch = Watch::on(number);
+    }
+
+    /// Returns the rules that the watched packet has met, in order.
+    pub fn visits(&self) -> &[Visit] {
+        self.watch.visits()
+    }
+
+    /// Returns true if the watched packet, or a copy of it, is in a stage.
+    pub fn is_watched_inside(&self) -> bool {
+        self.watch.is_inside()
+    }
+
+    /// Returns what the rule at `place` of a packet's trace drew for it, as it is set now, if what it
+    /// decides follows from one draw.
+    pub fn drawn(&self, place: u8, packet: &Packet) -> Option<Drawn> {
+        let element = self.elements.iter().rev().find(|element| element.place == place)?;
+        Drawn::by(&element.rule, &self.key, packet.into())
     }
 }
