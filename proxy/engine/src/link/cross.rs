@@ -38,7 +38,7 @@ impl Link {
         }
         if self.holds_cross_alone() {
             self.catch_up(now);
-            self.settle_charge();
+            self.pieces.settle();
         }
         let is_still = self.paused && self.counters.cross.held == 0;
         (!is_still).then(|| now + KEEP_UP_EVERY)
@@ -95,7 +95,7 @@ impl Link {
             return;
         }
         self.counters.cross.send();
-        self.pieces += 1;
+        self.pieces.add(1);
         packet.number = NUMBERS | self.counters.cross.sent;
         packet.entered = packet.at;
         if let Body::Cross(cross) = packet.body_mut() {
@@ -103,7 +103,7 @@ impl Link {
         }
         self.count_in_flow(&mut packet);
         self.pass(index + 1, packet);
-        self.settle_charge();
+        self.pieces.settle();
     }
 
     /// Returns what leaves the link, unless it is cross traffic, which ends here.
@@ -121,7 +121,7 @@ impl Link {
     /// to the rule that sent it.
     fn take_out(&mut self, output: &Output) {
         self.counters.cross.leave(output);
-        self.pieces -= 1;
+        self.pieces.remove_one();
         let Output::Deliver(packet) = output else { return };
         let Body::Cross(cross) = packet.body() else { return };
         let of_its_rule = |one: &Element| one.place == cross.place && one.timing == Timing::Sending;

@@ -5,6 +5,7 @@
 //! handled. Outputs come in the order of these events. The order depends on the arrivals alone,
 //! never on when the link was polled.
 
+mod charging;
 mod cross;
 mod element;
 mod events;
@@ -20,10 +21,10 @@ mod timeline;
 mod watch;
 
 use crate::counters::Counters;
-use crate::memory::{Charge, Memory};
 use crate::packet::Packet;
 use crate::profile::{Profile, Timeline};
 use crate::stage::{Output, Stage};
+use charging::Pieces;
 use element::Element;
 use flows::KnownFlows;
 use jostle_common::chance::Direction;
@@ -43,9 +44,6 @@ pub const PACKET_BYTES: u64 = 2 * size_of::<Packet>() as u64;
 
 /// The same for a segment of the TCP model: what it says, and its sender's note of it.
 pub const SEGMENT_BYTES: u64 = PACKET_BYTES + 192;
-
-/// The number of packets and runs that are charged at a time.
-const CHARGED_AT_ONCE: u64 = 16;
 
 /// One direction of a route.
 #[derive(Debug)]
@@ -77,8 +75,7 @@ pub struct Link {
     outages: Outages,
     counters: Counters,
     outputs: Outputs,
-    /// The packets, runs and marks inside: what each of them takes is charged.
-    pieces: u64,
+    pieces: Pieces,
     watch: Watch,
     /// Set if a rule sends packets of its own, now or later.
     sends: bool,
@@ -86,8 +83,6 @@ pub struct Link {
     paused: bool,
     /// The last time at which something from outside was there.
     busy: Instant,
-    /// What is charged for the packets inside, besides their bytes, and for each; `None`: nothing.
-    charge: Option<(Charge, u64)>,
 }
 
 impl Link {
@@ -111,12 +106,11 @@ impl Link {
             outages: Outages::default(),
             counters: Counters::default(),
             outputs: Outputs::default(),
-            pieces: 0,
+            pieces: Pieces::default(),
             watch: Watch::default(),
             sends: false,
             paused: false,
             busy: Instant::START,
-            charge: None,
         };
         link.follow_schedule(Instant::START);
         link
@@ -136,30 +130,6 @@ impl Link {
     /// two packets of the route have the same.
     pub const fn number_from(&mut self, number: u64) {
         self.numbers_from = number;
-    }
-
-    /// Charges to `memory` from now on what packets cost besides their bytes, which is `each`, and
-    /// the bytes that rules make anew.
-    pub fn charge_to(&mut self, memory: &Memory, each: u64) {
-        self.charge = Some((Charge::new(memory, 0), each));
-        self.settle_charge();
-    }
-
-    /// Returns what so many more packets cost at most, besides their bytes.
-    pub fn cost(&self, packets: u64) -> u64 {
-        self.charge.as_ref().map_or(0, |(_, each)| (packets + CHARGED_AT_ONCE) * each)
-    }
-
-    /// Charges what the packets inside cost. In steps: not every packet is worth the counting.
-    #[inline]
-    fn settle_charge(&mut self) {
-        let Some((charge, each)) = &mut self.charge else { return };
-        let (cost, charged, step) = (self.pieces * *each, charge.bytes(), CHARGED_AT_ONCE * *each);
-        if cost > charged {
-            charge.set(cost + step.min(cost));
-        } else if cost + 4 * step < charged || cost == 0 {
-            charge.set(cost);
-        }
     }
 
     /// Returns true if packets cross unchanged and at once.
@@ -252,10 +222,10 @@ impl Stage for Link {
             self.counters.enter(packet.count());
         }
         packet.entered = packet.at;
-        self.pieces += 1;
+        self.pieces.add(1);
         self.pass(0, packet);
         self.remove_emptied();
-        self.settle_charge();
+        self.pieces.settle();
     }
 
     fn poll(&mut self, now: Instant) -> Option<Output> {
@@ -273,9 +243,9 @@ impl Stage for Link {
                 break output;
             }
         };
-        self.pieces -= 1;
+        self.pieces.remove_one();
         self.counters.leave(&output);
-        self.settle_charge();
+        self.pieces.settle();
         Some(output)
     }
 

@@ -60,10 +60,10 @@ impl Link {
                     };
                     // Flipped bytes are bytes of their own.
                     if packet.flipped_bits() != flipped
-                        && let (Some((charge, _)), Body::Data(payload)) =
-                            (&self.charge, packet.body_mut())
+                        && let (Some(memory), Body::Data(payload)) =
+                            (self.pieces.memory(), packet.body_mut())
                     {
-                        *payload = charge.memory().payload(payload.to_bytes());
+                        *payload = memory.payload(payload.to_bytes());
                     }
                     verdict
                 }
@@ -131,7 +131,7 @@ impl Link {
     }
 
     fn count_copies(&mut self, count: u32, of_cross: bool) {
-        self.pieces += u64::from(count);
+        self.pieces.add(u64::from(count));
         self.counters.copies_made(count, of_cross);
     }
 
@@ -161,13 +161,13 @@ impl Link {
     fn pass_parts(&mut self, index: usize, front: u32, run: &mut Packet) {
         let at = run.at;
         if front > 0 {
-            self.pieces += 1;
+            self.pieces.add(1);
             let front = run.split_to(front);
             self.pass(index + 1, front);
             self.settle_behind(index, at);
         }
         if run.is_run() {
-            self.pieces += 1;
+            self.pieces.add(1);
             let single = run.split_to(1);
             self.pass(index, single);
             self.settle_behind(index, at);
