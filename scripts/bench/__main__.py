@@ -51,7 +51,8 @@ def programs_of(row, args):
     for peer in row.peers:
         if args.peers == "all" or args.peers == "goal" and peer == row.against:
             chosen[peer] = (programs.PEERS[peer], load)
-    return {
+    alone = {name: partial(measure.load_alone, load) for name, load in row.alone.items()}
+    return alone | {
         name: partial(measure.measure, command, row.protocol, load)
         for name, (command, load) in chosen.items()
     }
@@ -76,7 +77,9 @@ def run(row, args):
                 continue
             figures.setdefault(name, []).append(figure)
             for label, path in row.beside.items():
-                beside[name].setdefault(label, []).append(measure.look_up(told, path))
+                # What runs without a relay tells less.
+                if path.split(".")[0] in told:
+                    beside[name].setdefault(label, []).append(measure.look_up(told, path))
     # As they were named, not as they were drawn.
     ordered = {name: figures[name] for name in beside if name in figures}
     return ordered, beside

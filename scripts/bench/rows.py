@@ -25,6 +25,8 @@ class Row:
     variants: dict = field(default_factory=dict)
     # Which of them the goal speaks of.
     subject: str = "jostle"
+    # Loads that run without a relay, to see what the machine does: name -> load.
+    alone: dict = field(default_factory=dict)
     # Other figures that are told: label -> path.
     beside: dict = field(default_factory=dict)
 
@@ -39,6 +41,8 @@ LATE = {
     "least µs": "lateness.least_us",
     "early": "early",
     "lost": "lost",
+    "not judged": "not_judged",
+    "load away": "away_share",
     "share": "processor_share",
 }
 UDP_LOADS = {
@@ -113,10 +117,12 @@ def delay_rows():
     for rate in (1_000, 50_000):
         load = ["lateness", "--rate", str(rate), "--delay", "20ms", "--for", "2s"]
         delay = ["--up-delay", "20ms"]
+        clock = ["clock", "--rate", str(rate), "--for", "2s"]
         yield Row(
             f"delay-{rate // 1000}k", f"delay 20 ms, Poisson, {rate:,} packets/s, p50 late (p99: 60 µs, 150 without)", "udp",
             load, "lateness.p50_us", "µs", [], None, None, 10,
             variants={"delay": (delay, []), "delay, --realtime": ([*delay, "--realtime"], [])},
+            alone={"the machine": clock, "the machine, --realtime": [*clock, "--realtime"]},
             subject="delay, --realtime", beside=LATE,
         )
 

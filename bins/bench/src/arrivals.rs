@@ -26,6 +26,13 @@ impl Arrivals {
         self.next
     }
 
+    /// Lets those go by that would have come before `now`: the stream has no memory, so from then
+    /// on it is as it was.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        self.next = now;
+        self.advance();
+    }
+
     /// Goes on to the arrival after it.
     pub(crate) fn advance(&mut self) {
         // The 53 bits that a float holds, never 0: gaps are exponential, -ln(u) times their mean.
@@ -57,5 +64,15 @@ mod tests {
         // Both are 1; four standard errors of the mean are 0.0126, of the deviation 0.018.
         assert!((mean - 1.0).abs() < 0.013, "{mean}");
         assert!((deviation - 1.0).abs() < 0.018, "{deviation}");
+    }
+
+    #[test]
+    fn what_went_by_is_not_made_up_for() {
+        let mut arrivals = Arrivals::new(7, 1_000.0, Instant::START);
+        arrivals.resume(Instant::from_secs(9));
+        let first = arrivals.next();
+        arrivals.advance();
+        assert!(first > Instant::from_secs(9) && arrivals.next() > first);
+        assert!(arrivals.next() < Instant::from_secs(10));
     }
 }

@@ -1,6 +1,6 @@
 //! The command line of `jostle-load`.
 
-use crate::{datagrams, paths, streams};
+use crate::{clock, datagrams, paths, streams};
 use clap::{Parser, Subcommand};
 use jostle_console::{exit, logging};
 use std::process::ExitCode;
@@ -31,6 +31,7 @@ enum Command {
     PingPong(streams::ping_pong::PingPongArgs),
     Connects(streams::connects::ConnectsArgs),
     Idle(streams::idle::IdleArgs),
+    Clock(clock::ClockArgs),
     Path(paths::PathArgs),
 }
 
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::PingPong(args) => args.run(),
         Command::Connects(args) => args.run(),
         Command::Idle(args) => args.run(),
+        Command::Clock(args) => args.run(),
         Command::Path(args) => args.run(),
     };
     exit::status("jostle-load", result.map(|()| true))

@@ -12,6 +12,7 @@
 pub mod command;
 
 mod arrivals;
+mod clock;
 mod datagrams;
 mod measure;
 mod paths;
