@@ -1,8 +1,8 @@
 //! The listening sockets of a TCP relay, and when they are left alone for want of descriptors.
 
 use super::TcpPart;
-use super::connect::{inherits, prepare};
 use super::restraint::Restraint;
+use super::sockets::{inherits, prepare};
 use crate::listener::{BACKLOG, Opened};
 use crate::reactor::{Owner, Reactor};
 use jostle_common::time::Instant;

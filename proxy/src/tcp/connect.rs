@@ -1,35 +1,21 @@
-//! The beginning of connections: accepting clients, and connecting to the upstream.
+//! The way to the upstream: connecting to one of its addresses, and what comes of that.
 
 use super::connection::{Progress, RelayedConnection};
 use super::end::End;
 use super::request::failure_of;
-use super::restraint::restrain;
+use super::sockets::{begin_connect, prepare, stream_interest};
 use super::{TcpPart, TcpRelay};
-use crate::client::NewClient;
-use crate::listener::keep_urgent_bytes;
 use crate::observed::FlowEvent;
 use crate::reactor::Owner;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
-use jostle_common::transport::Transport;
-use jostle_engine::memory::Admission;
 use jostle_engine::route::Route;
 use jostle_forward::Failure;
-use jostle_sys::{hops_of_client, is_out_of_descriptors, set_hops};
-use mio::Interest;
+use jostle_sys::is_out_of_descriptors;
 use mio::net::TcpStream;
-use rustix::io::Errno;
-use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use socket2::SockRef;
 use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
-
-/// The silence after which a peer is asked whether it is still there.
-const PROBE_AFTER: Duration = Duration::from_secs(60);
-
-/// The time between such questions.
-const PROBE_EACH: Duration = Duration::from_secs(10);
 
 /// The most hops that are left to begin with: a circle is closed after so many connections.
 const HOPS_MAX: u8 = 64;
@@ -37,184 +23,7 @@ const HOPS_MAX: u8 = 64;
 /// The cause that is told when nobody listens at the upstream.
 const REFUSED: &str = "nobody listens there; is the server running?";
 
-/// Connections accepted before the others have their turn.
-const ACCEPTS_PER_TURN: usize = 64;
-
-/// The most turns of accepting before a listening socket is closed: enough for a backlog of 4096,
-/// the system's usual maximum.
-const LAST_ACCEPTS: usize = 64;
-
 impl TcpRelay {
-    /// Accepts waiting clients, up to a fair share.
-    pub(super) fn accept(&mut self, index: usize, turn: &mut Turn) {
-        if let Some(wait) = self.route.listening.accept {
-            return self.accept_slowly(index, wait, turn);
-        }
-        if self.accept_some(index, ACCEPTS_PER_TURN, turn) {
-            self.acceptor.ask_again(index, &mut turn.reactor);
-        }
-    }
-
-    /// Closes the listening sockets at all other addresses. Clients that have connected already are
-    /// taken in first: closing would reset them.
-    pub(super) fn keep_listening(&mut self, addresses: &[SocketAddr], turn: &mut Turn) {
-        self.take_in_waiting(addresses, turn);
-        for index in self.acceptor.others(addresses) {
-            self.acceptor.remove(index, &mut turn.reactor);
-        }
-    }
-
-    /// Takes in all clients that have connected at the sockets at all other addresses.
-    pub(super) fn take_in_waiting(&mut self, addresses: &[SocketAddr], turn: &mut Turn) {
-        for index in self.acceptor.others(addresses) {
-            let mut turns = 0..LAST_ACCEPTS;
-            while turns.next().is_some() && self.accept_some(index, ACCEPTS_PER_TURN, turn) {}
-        }
-    }
-
-    /// Accepts one client that has waited for the time that each has to, and lets the next begin to
-    /// wait.
-    fn accept_slowly(&mut self, index: usize, wait: Duration, turn: &mut Turn) {
-        let is_due = match self.acceptor.paused_until(index) {
-            Some(until) if until > turn.now => return,
-            until => until.is_some(),
-        };
-        if !self.acceptor.begin(index) {
-            return;
-        }
-        if is_due {
-            self.accept_some(index, 1, turn);
-        }
-        // It may have been paused for want of something.
-        if self.acceptor.paused_until(index).is_none() && self.acceptor.is_waited_for(index) {
-            self.acceptor.pause_until(index, turn.now + wait);
-        }
-    }
-
-    /// Accepts some, no more than `most`; returns true if there may be more.
-    fn accept_some(&mut self, index: usize, most: usize, turn: &mut Turn) -> bool {
-        if !self.acceptor.begin(index) {
-            return false;
-        }
-        for _ in 0..most {
-            let Some(admission) = self.memory.admit() else {
-                turn.warn_of_memory(&self.memory);
-                self.pause_accept(index, turn);
-                return false;
-            };
-            if !turn.descriptors.take_for(Transport::Tcp, turn.now) {
-                // An event tells of the next client.
-                if self.acceptor.is_waited_for(index) {
-                    if self.crowd_out(turn) {
-                        continue;
-                    }
-                    turn.descriptors.let_tcp_wait(turn.now);
-                    self.pause_accept(index, turn);
-                }
-                return false;
-            }
-            let kept = match self.acceptor.accept(index) {
-                Ok((stream, address))
-                    if !turn.descriptors.may_have_another(Transport::Tcp, address.ip()) =>
-                {
-                    self.turn_away(stream, turn);
-                    continue;
-                }
-                Ok((stream, address)) => {
-                    let route = &self.route.name;
-                    turn.greet(NewClient { route, transport: Transport::Tcp, address });
-                    let restrained = self.acceptor.restrains(index);
-                    self.welcome(stream, address, admission, restrained, turn)
-                }
-                Err(error) => {
-                    turn.descriptors.give_for(Transport::Tcp);
-                    match error.kind() {
-                        io::ErrorKind::WouldBlock => return false,
-                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
-                        _ => {
-                            log::debug!("route {}: accepting: {error}", self.route.name);
-                            self.counts.accept_failed += 1;
-                            if is_out_of_descriptors(&error) {
-                                turn.descriptors.let_tcp_wait(turn.now);
-                            }
-                            // Without descriptors it would fail again at once, and anything else is
-                            // as unlikely to pass.
-                            self.pause_accept(index, turn);
-                            return false;
-                        }
-                    }
-                    continue;
-                }
-            };
-            if let Err(error) = kept {
-                turn.descriptors.give_for(Transport::Tcp);
-                log::debug!("route {}: a new connection: {error}", self.route.name);
-                self.counts.accept_failed += 1;
-            }
-        }
-        true
-    }
-
-    /// Resets a client whose address has its share of all places.
-    fn turn_away(&mut self, stream: TcpStream, turn: &mut Turn) {
-        self.counts.turned_away += 1;
-        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
-        drop(stream);
-        turn.descriptors.give_for(Transport::Tcp);
-    }
-
-    fn pause_accept(&mut self, index: usize, turn: &Turn) {
-        self.counts.accept_paused += 1;
-        self.acceptor.pause(index, turn.now);
-    }
-
-    /// Goes on accepting after a pause.
-    pub(super) fn retry_accept(&mut self, turn: &mut Turn) {
-        for index in self.acceptor.rested(turn.now) {
-            self.accept(index, turn);
-        }
-    }
-
-    fn welcome(
-        &mut self,
-        mut stream: TcpStream,
-        address: SocketAddr,
-        admission: Admission,
-        restrained: bool,
-        turn: &mut Turn,
-    ) -> io::Result<()> {
-        let index = self.connections.next_index();
-        let owner = Owner { relay: self.id.index, socket: TcpPart::Client(index).key() };
-        let token = turn.reactor.add(&mut stream, owner, stream_interest())?;
-        if !inherits(turn.options.portable) {
-            prepare(&SockRef::from(&stream), self.silences.limit(), turn.options.portable);
-        }
-        self.counts.accepted += 1;
-        turn.descriptors.add_client(Transport::Tcp, address.ip());
-        let mut client = End::accepted(stream, token);
-        if !turn.options.portable {
-            client = client.with_buffer(restrained);
-        }
-        let now = turn.now;
-        let hops = hops_of_client(&SockRef::from(&client.stream));
-        let make = |id| RelayedConnection::new(id, address, client, admission, now).with_hops(hops);
-        if self.askings.are_wanted() {
-            self.connections.add_unnumbered(make(0));
-            self.begin_asking(index, turn);
-            return Ok(());
-        }
-        let id = self.connections.add(make);
-        self.connections.at(index).set_look(self.silences.watch(turn.now, index, id));
-        self.upstream.refresh(self.id, turn.now, &mut turn.names);
-        if self.upstream.is_awaited() {
-            self.nameless.push_back((index, id));
-            self.give_up_at(now + turn.options.connect_timeout, index, id);
-        } else {
-            self.begin(index, turn);
-        }
-        Ok(())
-    }
-
     /// Begins the way to the upstream: across the links, if there are rules.
     pub(super) fn begin(&mut self, index: usize, turn: &mut Turn) {
         let connection = self.connections.at(index);
@@ -494,70 +303,4 @@ impl TcpRelay {
             None => self.tear_down(index, Direction::Down, turn),
         }
     }
-}
-
-/// Returns what the sockets of connections report. On Linux urgent bytes are told of: a read stops in
-/// front of them.
-pub(super) fn stream_interest() -> Interest {
-    let interest = Interest::READABLE | Interest::WRITABLE;
-    #[cfg(target_os = "linux")]
-    let interest = interest | Interest::PRIORITY;
-    interest
-}
-
-/// Returns true if the options of a listening socket are those of the ones that it accepts, so that
-/// they need not be set on each.
-pub(super) const fn inherits(portable: bool) -> bool {
-    cfg!(target_os = "linux") && !portable
-}
-
-/// Sets what helps a relay on a socket, of which silence has this limit; what the system refuses is
-/// done without.
-pub(super) fn prepare(socket: &Socket, silence: Option<Duration>, portable: bool) {
-    let note = |option: &str, result: io::Result<()>| {
-        if let Err(error) = result {
-            log::debug!("{option}: {error}");
-        }
-    };
-    // Small pieces go at once: the sender has decided how to cut its stream.
-    note("TCP_NODELAY", socket.set_tcp_nodelay(true));
-    // A peer whose host is gone says nothing: after two minutes its sockets are free again.
-    let keepalive =
-        TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EACH).with_retries(6);
-    note("SO_KEEPALIVE", socket.set_tcp_keepalive(&keepalive));
-    // Nor does it acknowledge. Without a limit to silence the kernel tries for a quarter of an
-    // hour, as it would for the programs themselves.
-    #[cfg(target_os = "linux")]
-    if let Some(limit) = silence.filter(|_| !portable) {
-        note("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(Some(limit)));
-    }
-    let _ = (silence, portable);
-}
-
-/// Begins to connect to an upstream, which is restrained if wanted. Returns whether it is.
-pub(super) fn begin_connect(
-    address: SocketAddr,
-    hops: Option<u8>,
-    restrains: bool,
-) -> io::Result<(Socket, bool)> {
-    #[cfg(target_os = "linux")]
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
-    #[cfg(not(target_os = "linux"))]
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    #[cfg(not(target_os = "linux"))]
-    socket.set_nonblocking(true)?;
-    keep_urgent_bytes(&socket)?;
-    if let Some(hops) = hops {
-        set_hops(&socket, address.is_ipv6(), hops)?;
-    }
-    let restrained = restrains && restrain(&socket);
-    let is_under_way = |error: &io::Error| {
-        Errno::from_io_error(error) == Some(Errno::INPROGRESS)
-            || error.kind() == io::ErrorKind::WouldBlock
-    };
-    match socket.connect(&address.into()) {
-        Err(error) if is_under_way(&error) => {}
-        result => result?,
-    }
-    Ok((socket, restrained))
 }

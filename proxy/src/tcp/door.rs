@@ -5,7 +5,7 @@
 //! ask for it, and the kernel refuses who connects (RST). That is Linux's way; elsewhere the socket
 //! goes on listening, which is said once.
 
-use super::connect::begin_connect;
+use super::sockets::begin_connect;
 use super::{TcpPart, TcpRelay};
 use crate::reactor::{Owner, Reactor};
 use crate::turn::Turn;

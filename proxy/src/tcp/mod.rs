@@ -1,6 +1,7 @@
 //! The TCP relay of a route: a connection to the upstream for each one accepted, faithful in
 //! half-close, reset and refusal.
 
+mod accept;
 mod acceptor;
 mod asking;
 mod association;
@@ -20,6 +21,7 @@ mod plain;
 mod request;
 mod restraint;
 mod silence;
+mod sockets;
 
 use crate::account::Account;
 use crate::alarm::Alarm;
