@@ -1,10 +1,10 @@
 //! What modelled transfers meet whose segments leave in trains, or each by itself.
 
 use crate::support::fit::Losses;
-use crate::support::rules;
 use crate::support::seen::Seen;
-use crate::support::ways::{Way, both_ways, conserves};
+use crate::support::ways::{Way, both_ways};
 use crate::support::windows::{Deliveries, windows};
+use crate::support::{conserves, rules};
 use crate::{MS, SECOND};
 use bytes::Bytes;
 use jostle_common::chance::Direction;

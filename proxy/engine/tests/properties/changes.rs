@@ -3,7 +3,7 @@
 use crate::arrivals::arrivals;
 use crate::config;
 use crate::lists::{any_rules, ordered_rules};
-use crate::support::{drain, drain_all, link};
+use crate::support::{conserves, drain, drain_all, link};
 use jostle_common::time::Instant;
 use jostle_engine::stage::{Output, Stage};
 use proptest::collection::vec;
@@ -27,8 +27,8 @@ proptest! {
             outputs.extend(drain(&mut link, packet.at));
         }
         outputs.extend(drain_all(&mut link));
-        let counters = link.counters();
-        prop_assert_eq!(counters.entered, counters.delivered + counters.discarded_total());
+        conserves(&link);
+        prop_assert_eq!(link.counters().held, 0);
         let delivered: Vec<u64> = outputs.iter().filter_map(|output| match output {
             Output::Deliver(packet) if !packet.is_mark() => Some(packet.number),
             _ => None,
@@ -54,11 +54,7 @@ proptest! {
                     link.set_timeline(packet.at, &settings[index / every % settings.len()]);
                 }
                 link.handle(packet.clone());
-                let counters = *link.counters();
-                assert_eq!(
-                    counters.entered + counters.copies,
-                    counters.delivered + counters.discarded_total() + counters.held
-                );
+                conserves(&link);
             }
             outputs.extend(drain_all(&mut link));
             assert_eq!((link.counters().held, link.held()), (0, 0));

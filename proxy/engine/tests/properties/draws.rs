@@ -2,7 +2,7 @@
 
 use crate::arrivals::{arrivals, discarded_by, run};
 use crate::config;
-use crate::kinds::{corrupt, delay, drop, duplicate};
+use crate::kinds::{corrupt, cross, delay, drop, duplicate};
 use crate::lists::rules_of;
 use crate::support::{drain_all, link};
 use jostle_common::units::Probability;
@@ -18,7 +18,7 @@ proptest! {
 
     #[test]
     fn a_rule_does_the_same_to_a_packet_whatever_stands_beside_it(
-        rule in drop(), others in vec(prop_oneof![drop(), corrupt(), duplicate(), delay(Just(false))], 0..4),
+        rule in drop(), others in vec(prop_oneof![drop(), corrupt(), duplicate(), delay(Just(false)), cross()], 0..4),
         place in 0usize..4, arrivals in arrivals(),
     ) {
         let rule = Rule { key: "watched".into(), ordinal: 9, ..Rule::only(rule) };

@@ -2,10 +2,12 @@
 
 use jostle_common::units::{BitRate, ByteSize, Probability};
 use jostle_engine::profile::{Queue, RuleKind};
+use jostle_engine::route::CongestionControl;
 use jostle_engine::rules::{
-    Batch, BatchThen, BatchTrigger, BurstLength, CodelSetting, Corrupt, Delay, DelaySource,
-    DelayTrace, Discipline, Drop, DualPi2Setting, DualScheduler, Duplicate, Flips, FourState,
-    FqCodelSetting, Mark, Outage, PieSetting, Rate, RateSource, RateTrace, Reorder, Shape, Size,
+    Batch, BatchThen, BatchTrigger, BurstLength, CodelSetting, Corrupt, Cross, CrossTraffic, Delay,
+    DelaySource, DelayTrace, Discipline, Drop, DualPi2Setting, DualScheduler, Duplicate, Flips,
+    FourState, FqCodelSetting, Mark, Outage, PieSetting, Rate, RateSource, RateTrace, Reorder,
+    Shape, Size,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -197,4 +199,24 @@ pub(crate) fn reorder() -> impl Strategy<Value = RuleKind> {
         RuleKind::Reorder(Reorder::Behind { chance, behind, at_most: Duration::from_millis(ms) })
     });
     prop_oneof![2 => behind, 1 => probability().prop_map(|chance| RuleKind::Reorder(Reorder::Ahead { chance }))]
+}
+
+/// Traffic of others: some of it more than the line takes, all of it little enough to be modelled
+/// hundreds of times.
+pub(crate) fn cross() -> impl Strategy<Value = RuleKind> {
+    let rate = || (100_000u64..20_000_000).prop_map(|bits| BitRate::new(bits).unwrap());
+    let constant =
+        (rate(), 100u32..1500).prop_map(|(rate, size)| CrossTraffic::Constant { rate, size });
+    let models = vec![CongestionControl::Cubic, CongestionControl::Reno];
+    let streams = (1u32..4, prop::sample::select(models), 0u64..60, rate()).prop_map(
+        |(flows, model, back, access)| CrossTraffic::Tcp {
+            flows,
+            model,
+            back: Duration::from_millis(back),
+            access,
+        },
+    );
+    let start = prop_oneof![2 => Just(0u64), 1 => 1u64..300].prop_map(Duration::from_millis);
+    (prop_oneof![constant, streams], start)
+        .prop_map(|(traffic, start)| RuleKind::Cross(Cross { traffic, start }))
 }

@@ -1,6 +1,6 @@
 //! Lists of rules.
 
-use crate::kinds::{batch, corrupt, delay, drop, duplicate, gate, mark, rate, reorder};
+use crate::kinds::{batch, corrupt, cross, delay, drop, duplicate, gate, mark, rate, reorder};
 use jostle_engine::profile::{Rule, RuleKind, Timeline};
 use jostle_engine::rules::{Discipline, FlowMatch, Match, MatchBytes, Per, Rate};
 use proptest::collection::vec;
@@ -24,11 +24,16 @@ pub(crate) fn rules_of(kinds: Vec<RuleKind>) -> Timeline {
     Timeline::constant(rules)
 }
 
+/// Returns true unless it sends packets of its own and looks at none.
+const fn looks_at_packets(rule: &Rule) -> bool {
+    !matches!(rule.kind, RuleKind::Cross(_))
+}
+
 /// Any rules at all, at most three of a kind.
 pub(crate) fn any_rules() -> impl Strategy<Value = Timeline> {
     let kind = prop_oneof![
         2 => drop(), 1 => gate(), 1 => corrupt(), 2 => delay(any::<bool>()), 3 => rate(), 2 => duplicate(),
-        2 => reorder(), 2 => batch(), 1 => mark()
+        2 => reorder(), 2 => batch(), 1 => mark(), 2 => cross()
     ];
     (vec(kind, 0..6), any::<u8>()).prop_map(|(kinds, per_flow)| {
         let mut copying = 0;
@@ -39,7 +44,10 @@ pub(crate) fn any_rules() -> impl Strategy<Value = Timeline> {
         let mut rules = rules_of(few.collect());
         for (index, rule) in rules.phases[0].rules.iter_mut().enumerate() {
             // A quarter of them have a part for each flow.
-            if per_flow >> index & 1 == 1 && per_flow >> (index + 2) & 1 == 1 {
+            if looks_at_packets(rule)
+                && per_flow >> index & 1 == 1
+                && per_flow >> (index + 2) & 1 == 1
+            {
                 rule.selection.per = Per::Flow;
             }
         }
@@ -47,10 +55,21 @@ pub(crate) fn any_rules() -> impl Strategy<Value = Timeline> {
     })
 }
 
+/// Any rules, and traffic of others among them.
+pub(crate) fn crossed_rules() -> impl Strategy<Value = Timeline> {
+    (any_rules(), cross(), 0usize..6).prop_map(|(mut rules, cross, place)| {
+        let list = &mut rules.phases[0].rules;
+        let rule = Rule { key: "others".into(), ordinal: 9, ..Rule::only(cross) };
+        list.insert(place.min(list.len()), rule);
+        rules
+    })
+}
+
 /// Rules that ask for no reordering.
 pub(crate) fn ordered_rules() -> impl Strategy<Value = Timeline> {
     let kind = prop_oneof![
-        1 => drop(), 1 => gate(), 1 => corrupt(), 1 => delay(Just(false)), 3 => rate(), 1 => batch()
+        1 => drop(), 1 => gate(), 1 => corrupt(), 1 => delay(Just(false)), 3 => rate(), 1 => batch(),
+        1 => cross()
     ];
     let is_ordered = |kind: &RuleKind| !matches!(kind, RuleKind::Rate(rate) if has_queues(rate));
     vec(kind.prop_filter("one queue", is_ordered), 0..6).prop_map(rules_of)
@@ -83,7 +102,9 @@ pub(crate) fn gated_rules() -> impl Strategy<Value = Timeline> {
     ];
     (any_rules(), vec(matching, 6)).prop_map(|(mut rules, matching)| {
         for (rule, matching) in rules.phases[0].rules.iter_mut().zip(matching) {
-            rule.selection.matching = matching;
+            if looks_at_packets(rule) {
+                rule.selection.matching = matching;
+            }
         }
         rules
     })

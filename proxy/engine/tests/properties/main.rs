@@ -8,6 +8,7 @@ mod draws;
 mod kinds;
 mod lists;
 mod order;
+mod others;
 mod runs;
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,7 +3,7 @@
 use crate::arrivals::{arrivals, run};
 use crate::config;
 use crate::lists::any_rules;
-use crate::support::{drain, drain_all, link};
+use crate::support::{conserves, drain, drain_all, link};
 use jostle_common::time::Instant;
 use jostle_engine::stage::Stage;
 use proptest::prelude::*;
@@ -20,11 +20,7 @@ proptest! {
                 link.handle(packet.clone());
                 drain(&mut link, packet.at);
             }
-            let counters = *link.counters();
-            prop_assert_eq!(
-                counters.entered + counters.copies,
-                counters.delivered + counters.discarded_total() + counters.held
-            );
+            conserves(&link);
         }
         drain_all(&mut link);
         prop_assert_eq!((link.counters().held, link.held()), (0, 0));

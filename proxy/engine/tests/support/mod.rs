@@ -14,6 +14,7 @@ pub(crate) mod windows;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
+use jostle_engine::counters::Counters;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::{Body, Packet};
 use jostle_engine::profile::{Profile, Timeline};
@@ -41,6 +42,14 @@ pub(crate) fn packet(nanos: u64, size: usize) -> Packet {
 pub(crate) fn of_flow(flow: u32, mut packet: Packet) -> Packet {
     packet.flow = flow;
     packet
+}
+
+/// Checks that nothing has disappeared, of what came from outside and of cross traffic.
+pub(crate) fn conserves(link: &Link) {
+    let counters = *link.counters();
+    let Counters { entered, copies, delivered, held, cross, .. } = counters;
+    assert_eq!(entered + copies, delivered + counters.discarded_total() + held);
+    assert_eq!(cross.sent + cross.copies, cross.delivered + cross.discarded + cross.held);
 }
 
 /// Takes out everything due by `now`.

@@ -1,9 +1,8 @@
 //! The same packets in runs and one by one, and the same transfers in trains and segment by segment.
 
-use super::{ZEROS, drain_all};
+use super::{ZEROS, conserves, drain_all};
 use bytes::Bytes;
 use jostle_common::time::Instant;
-use jostle_engine::counters::Counters;
 use jostle_engine::link::Link;
 use jostle_engine::packet::Packet;
 use jostle_engine::stage::{Output, Stage};
@@ -26,12 +25,6 @@ pub(crate) fn both_ways<T: Debug + PartialEq>(find: impl Fn(Way) -> T) -> T {
     let beginning = |found: &T| format!("{found:?}").chars().take(1000).collect::<String>();
     assert!(together == singly, "{}\n{}", beginning(&together), beginning(&singly));
     together
-}
-
-/// Checks that nothing has disappeared.
-pub(crate) fn conserves(link: &Link) {
-    let Counters { entered, copies, delivered, held, .. } = *link.counters();
-    assert_eq!(entered + copies, delivered + link.counters().discarded_total() + held);
 }
 
 /// Feeds `count` packets of `size` bytes in runs of 1 to [`RUN_MAX`], and hands every output to
