@@ -16,6 +16,9 @@ use jostle_engine::stage::{Output, Stage};
 const PACKETS: u64 = 1_000_000;
 const EXPECTED: &str = "e96f4f2aec92ee91fd893bbcfa2b44e89a5a2006dee2b7e60a88cfcbce872faa";
 
+/// The same of packets that come in runs.
+const EXPECTED_IN_RUNS: &str = "a0dd208a3c34f07583ab0e45f3902ebe203700f792a191e7206aef1e56d0488f";
+
 /// Every rule and every model, some only in the second of two phases.
 const PROFILE: &str = r#"{
     "up": [
@@ -126,5 +129,6 @@ fn runs_are_told_what_their_packets_would_be_told() {
     let packets: u64 = runs.clone().map(|run| u64::from(run.count())).sum();
     let whole = digest_of(runs.clone());
     assert!(packets > 640_000 && whole.1 > packets, "{packets}");
+    assert_eq!(whole.0, EXPECTED_IN_RUNS);
     assert_eq!(whole, digest_of(runs.flat_map(|run| run.singles().collect::<Vec<_>>())));
 }

@@ -10,92 +10,33 @@
 mod support;
 
 use jostle_engine::stage::Output;
-use support::fit::{Losses, Runs, chi_square_above};
+use support::fit::{Losses, chi_square_above};
+use support::seen::{P_LEAST, Seen};
 use support::{feed, link, rules};
 
 const SEEDS: [u64; 5] = [1, 2, 3, 4, 5];
-const P_LEAST: f64 = 1e-4;
 const MS: u64 = 1_000_000;
 
-/// What was seen of a rule.
-#[derive(Debug, Default)]
-struct Seen {
-    packets: u64,
-    lost: u64,
-    losses: Runs,
-    arrivals: Runs,
-    /// The run at hand: how long it is, and of what.
-    run: u64,
-    was_lost: Option<bool>,
-    /// How many runs have begun.
-    begun: u64,
-}
-
-impl Seen {
-    /// Sends `count` packets, `gap` nanoseconds apart. Of successive runs each `nth` is counted:
-    /// where they depend on each other, those far apart do not.
-    fn of(seed: u64, rule: &str, gap: u64, count: u64, nth: u64) -> Self {
-        let mut seen = Self::default();
-        let mut link = link(seed, &rules(&format!(r#"{{ "rule": "drop", {rule} }}"#)));
-        feed(&mut link, count, gap, 100, |output| {
-            seen.packet(matches!(output, Output::Discard(..)), nth)
-        });
-        assert_eq!(seen.packets, count);
-        seen
-    }
-
-    fn packet(&mut self, lost: bool, nth: u64) {
-        self.packets += 1;
-        self.lost += u64::from(lost);
-        if self.was_lost == Some(lost) {
-            self.run += 1;
-            return;
-        }
-        // The first run began before there was anything to see.
-        if let Some(was_lost) =
-            self.was_lost.filter(|_| self.begun > 1 && (self.begun / 2).is_multiple_of(nth))
-        {
-            let runs = if was_lost { &mut self.losses } else { &mut self.arrivals };
-            let length = self.run as usize;
-            runs.resize(runs.len().max(length), 0);
-            runs[length - 1] += 1;
-        }
-        (self.was_lost, self.run) = (Some(lost), 1);
-        self.begun += 1;
-    }
-
-    fn mean(&self) -> f64 {
-        self.lost as f64 / self.packets as f64
-    }
-
-    /// What does not agree with the chain.
-    fn faults(&self, chain: &Losses) -> Vec<String> {
-        let mut faults = Vec::new();
-        let (mean, margin) = (chain.mean(), chain.margin(self.packets as f64));
-        if (self.mean() - mean).abs() > margin {
-            faults.push(format!("loss {} for {mean} ± {margin}", self.mean()));
-        }
-        for (name, lost, runs) in
-            [("losses", true, &self.losses), ("arrivals", false, &self.arrivals)]
-        {
-            let p = chain.fit(lost, runs);
-            if p < P_LEAST {
-                faults.push(format!("runs of {name}: p = {p:.1e}"));
-            }
-        }
-        faults
-    }
+/// Sends `count` packets, `gap` nanoseconds apart, and counts each `nth` of successive runs.
+fn watch(seed: u64, rule: &str, gap: u64, count: u64, nth: u64) -> Seen {
+    let mut seen = Seen::default();
+    let mut link = link(seed, &rules(&format!(r#"{{ "rule": "drop", {rule} }}"#)));
+    feed(&mut link, count, gap, 100, |output| {
+        seen.packet(matches!(output, Output::Discard(..)), nth)
+    });
+    assert_eq!(seen.packets, count);
+    seen
 }
 
 /// Checks a rule against its chain under each seed.
 fn fits(rule: &str, gap: u64, chain: &Losses, nth: u64) {
     const PACKETS: u64 = 400_000;
     for seed in SEEDS {
-        let faults = Seen::of(seed, rule, gap, PACKETS, nth).faults(chain);
+        let faults = watch(seed, rule, gap, PACKETS, nth).faults(chain);
         if faults.is_empty() {
             continue;
         }
-        let again = Seen::of(seed, rule, gap, 10 * PACKETS, nth).faults(chain);
+        let again = watch(seed, rule, gap, 10 * PACKETS, nth).faults(chain);
         assert!(again.is_empty(), "{rule}, seed {seed}: {faults:?}, then {again:?}");
         eprintln!("{rule}, seed {seed}: {faults:?}, but not with ten times the packets");
     }
@@ -170,7 +111,7 @@ fn four_states_meet_the_formulas_of_their_authors() {
         let loss = (bursts + p14) / (1.0 + p14 + bursts + bursts * p32 / p23);
         assert!((Losses::four_states(values).mean() - loss).abs() < 1e-12);
         let judged = [1_000_000, 10_000_000].map(|count| {
-            let seen = Seen::of(1, &four_state(values), 1000, count, 1);
+            let seen = watch(1, &four_state(values), 1000, count, 1);
             ((seen.mean() - loss).abs() < Losses::four_states(values).margin(count as f64), seen)
         });
         let Some((_, seen)) = judged.into_iter().find(|(within, _)| *within) else {
@@ -218,7 +159,7 @@ fn no_burst_setting_moves_the_mean() {
         (r#""burst": { "mean": "5%", "length": "20ms" }"#, MS, libm::exp(-0.05 / 0.95)),
     ] {
         const PACKETS: u64 = 10_000_000;
-        let found = Seen::of(1, rule, gap, PACKETS, 1).mean();
+        let found = watch(1, rule, gap, PACKETS, 1).mean();
         let margin = jostle_common::statistics::proportion_margin(
             0.05,
             PACKETS as f64,
@@ -233,10 +174,10 @@ fn no_burst_setting_moves_the_mean() {
 fn a_wrong_chain_does_not_fit() {
     // What all the fits above are worth: a tenth more of burst length, and other runs of the same
     // mean, are seen.
-    let seen = Seen::of(1, r#""burst": { "mean": "5%", "length": 3.3 }"#, 1000, 400_000, 1);
+    let seen = watch(1, r#""burst": { "mean": "5%", "length": 3.3 }"#, 1000, 400_000, 1);
     let r: f64 = 1.0 / 3.0;
     assert!(Losses::two_states(r * 0.05 / 0.95, r, 1.0, 0.0).fit(true, &seen.losses) < P_LEAST);
-    let seen = Seen::of(1, r#""pattern": ["2%", "50%", "50%", "0%"]"#, 1000, 400_000, 1);
+    let seen = watch(1, r#""pattern": ["2%", "50%", "50%", "0%"]"#, 1000, 400_000, 1);
     assert!(Losses::pattern(&[0.02, 0.5]).fit(true, &seen.losses) < P_LEAST);
     // And the test itself, by its table: the 1 % points of 1, 10 and 100 degrees of freedom.
     for (x, degrees) in [(6.634_897, 1.0), (23.209_251, 10.0), (135.806_723, 100.0)] {

@@ -5,15 +5,23 @@
 
 pub(crate) mod any_profile;
 pub(crate) mod fit;
+pub(crate) mod seen;
+pub(crate) mod shapes;
 pub(crate) mod streams;
+pub(crate) mod ways;
+pub(crate) mod windows;
 
 use bytes::Bytes;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
+use jostle_engine::counters::Counters;
 use jostle_engine::link::{Link, LinkKey};
 use jostle_engine::packet::{Body, Packet};
 use jostle_engine::profile::{Profile, Timeline};
 use jostle_engine::stage::{Output, Stage};
+
+/// The bytes of packets.
+static ZEROS: [u8; 65_536] = [0; 65_536];
 
 /// The rules of `{ "up": [ … ] }`.
 pub(crate) fn rules(json: &str) -> Timeline {
@@ -27,7 +35,6 @@ pub(crate) fn link(seed: u64, timeline: &Timeline) -> Link {
 
 /// A packet of `size` bytes that arrives at `nanos`.
 pub(crate) fn packet(nanos: u64, size: usize) -> Packet {
-    static ZEROS: [u8; 65_536] = [0; 65_536];
     Packet::new(1, Instant::from_nanos(nanos), Body::data(Bytes::from_static(&ZEROS[..size])))
 }
 
@@ -35,6 +42,14 @@ pub(crate) fn packet(nanos: u64, size: usize) -> Packet {
 pub(crate) fn of_flow(flow: u32, mut packet: Packet) -> Packet {
     packet.flow = flow;
     packet
+}
+
+/// Checks that nothing has disappeared, of what came from outside and of cross traffic.
+pub(crate) fn conserves(link: &Link) {
+    let counters = *link.counters();
+    let Counters { entered, copies, delivered, held, cross, .. } = counters;
+    assert_eq!(entered + copies, delivered + counters.discarded_total() + held);
+    assert_eq!(cross.sent + cross.copies, cross.delivered + cross.discarded + cross.held);
 }
 
 /// Takes out everything due by `now`.
