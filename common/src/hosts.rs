@@ -170,10 +170,7 @@ fn ports(text: &str, digits: &str) -> Result<RangeInclusive<u16>, String> {
              minus between: 5000-5999"
         )
     };
-    let port = |digits: &str| {
-        let is_number = digits.bytes().all(|digit| digit.is_ascii_digit());
-        digits.parse().ok().filter(|port| is_number && *port != 0).ok_or_else(refuse)
-    };
+    let port = |digits: &str| number(digits).filter(|port| *port != 0).ok_or_else(refuse);
     let (first, last) = match digits.split_once('-') {
         Some((first, last)) => (port(first.trim())?, port(last.trim())?),
         None => (port(digits)?, port(digits)?),
@@ -182,6 +179,11 @@ fn ports(text: &str, digits: &str) -> Result<RangeInclusive<u16>, String> {
         return Err(format!("no port is from {first} to {last}; write {last}-{first}"));
     }
     Ok(first..=last)
+}
+
+/// Reads a number of digits alone, without a sign.
+fn number<T: FromStr>(text: &str) -> Option<T> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 fn read_hosts(text: &str, written: &str) -> Result<Hosts, String> {
@@ -194,8 +196,10 @@ fn read_hosts(text: &str, written: &str) -> Result<Hosts, String> {
     };
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if let Some(address) = address(host) {
-        let bits = bits.map(|bits| bits.parse::<u32>().map_err(|_| bits)).transpose();
-        let network = bits.ok().and_then(|bits| Network::new(address, bits));
+        let network = match bits {
+            None => Network::new(address, None),
+            Some(bits) => number(bits).and_then(|bits| Network::new(address, Some(bits))),
+        };
         return network.map(Hosts::Network).ok_or_else(|| {
             let all = if address.is_ipv4() { 32 } else { 128 };
             format!("\"{text}\" is no network; behind the / stand 0 to {all} bits")
@@ -219,17 +223,25 @@ fn address(text: &str) -> Option<IpAddr> {
 }
 
 /// Returns a name in lower case and without a dot at its end; `None` if it is none, or numbers that
-/// only look like an address.
+/// only some systems take for an address.
 fn read_name(text: &str) -> Option<String> {
     let name = text.strip_suffix('.').unwrap_or(text);
     let is_of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let is_numbers = name.split('.').all(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_numbers = name.split('.').all(is_number);
     let has_empty_label = name.is_empty() || name.split('.').any(str::is_empty);
     let is_name = !has_empty_label
         && !is_numbers
         && name.len() <= NAME_BYTES_MAX
         && name.bytes().all(is_of_a_name);
     is_name.then(|| name.to_ascii_lowercase())
+}
+
+/// Returns true for a number, in any notation that systems read in addresses.
+fn is_number(label: &str) -> bool {
+    match label.strip_prefix("0x").or_else(|| label.strip_prefix("0X")) {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => label.bytes().all(|byte| byte.is_ascii_digit()),
+    }
 }
 
 fn no_host(text: &str, name: &str) -> String {
@@ -320,6 +332,10 @@ mod tests {
             ("a b", "is no host"),
             ("300.1.1.1", "is no host"),
             ("127.1", "is no host"),
+            ("0x7f.1", "is no host"),
+            ("*.10.0.0.1", "is no host"),
+            ("10.0.0.0/+8", "behind the / stand 0 to 32 bits"),
+            ("10.0.0.0/", "behind the / stand 0 to 32 bits"),
             ("*.", "is no host"),
             ("a.*.b", "a * stands alone, or in front of a name"),
             ("*a", "a * stands alone"),

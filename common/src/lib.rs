@@ -10,6 +10,7 @@ pub mod digest;
 pub mod ecn;
 pub mod hosts;
 pub mod http1;
+pub mod listening;
 pub mod philox;
 pub mod setting;
 pub mod statistics;

@@ -3,6 +3,7 @@
 use crate::client::ClientHook;
 use crate::selection::Selection;
 use crate::sinks::Sink;
+use jostle_common::listening::CannotListen;
 use jostle_engine::memory::LIMIT_DEFAULT;
 use jostle_engine::route::Route;
 use std::io::{self, Write};
@@ -115,7 +116,7 @@ impl Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener could not be opened.
-    #[error("route {route}: cannot listen on {address}: {cause}")]
+    #[error("route {route}: cannot listen on {address}: {}", CannotListen(cause))]
     Listen {
         /// The route's name.
         route: String,

@@ -1,6 +1,6 @@
 //! How a program ends: 0 done, 1 the job failed, 2 wrong usage.
 
-use crate::{shell, terminal};
+use crate::{mistakes, shell, terminal};
 use std::io;
 use std::process::ExitCode;
 
@@ -26,11 +26,12 @@ impl Usage {
 /// # Errors
 /// The status.
 pub fn arguments<T: clap::Parser>(wrong: u8) -> Result<T, ExitCode> {
-    let command = shell::reflowed(T::command());
+    let command = mistakes::with_negatives(shell::reflowed(T::command()));
     let matches = command.try_get_matches();
     let parsed = matches.and_then(|mut matches| T::from_arg_matches_mut(&mut matches));
     let parsed = parsed.map_err(|error| error.format(&mut T::command()));
     parsed.map_err(|error| {
+        let error = mistakes::with_remedy(error);
         let printed = error.print();
         if error.use_stderr() {
             return ExitCode::from(wrong);

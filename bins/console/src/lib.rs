@@ -6,6 +6,7 @@ pub mod exit;
 pub mod files;
 pub mod keys;
 pub mod logging;
+mod mistakes;
 pub mod printing;
 pub mod progress;
 pub mod shell;

@@ -13,6 +13,7 @@ use crate::way::{SocksProxy, Way};
 use anyhow::Context as _;
 use jostle_common::clock::Clock;
 use jostle_common::ecn::Ecn;
+use jostle_common::listening::CannotListen;
 use jostle_common::time::Instant;
 use jostle_console::stop::{STOP, Stop};
 use jostle_sys::{Inbox, Message, Outbox, note_ecn};
@@ -75,7 +76,8 @@ impl Driver {
     /// When the address cannot be taken; the error names it.
     fn bind(address: SocketAddr) -> io::Result<Self> {
         let named = |error: io::Error| {
-            io::Error::new(error.kind(), format!("cannot listen on udp://{address}: {error}"))
+            let cause = CannotListen(&error);
+            io::Error::new(error.kind(), format!("cannot listen on udp://{address}: {cause}"))
         };
         Self::new(mio::net::UdpSocket::bind(address).map_err(named)?, None)
     }

@@ -1,10 +1,8 @@
 //! Which targets may be reached.
 
 use crate::target::{Host, Target};
-use jostle_common::hosts::{have_prefix, is_below, part_port};
-use std::fmt;
+use jostle_common::hosts::{HostPattern, Hosts, have_prefix};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
 
 /// The list of targets that may be reached.
 ///
@@ -12,27 +10,8 @@ use std::str::FromStr;
 /// each address that the name turned out to have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
-    entries: Vec<Entry>,
+    entries: Vec<HostPattern>,
     public_only: bool,
-}
-
-/// An entry of the list: hosts, and the port if only one is meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
-    hosts: Hosts,
-    port: Option<u16>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Hosts {
-    /// Every host.
-    All,
-    /// One name.
-    Name(String),
-    /// All names below one, and not itself.
-    Below(String),
-    /// The addresses that have so many first bits in common.
-    Network(IpAddr, u32),
 }
 
 /// The reason why a target may not be reached.
@@ -77,7 +56,7 @@ impl Allowed {
 
     /// Returns the entries as they are read; none if every target is on the list.
     pub fn written(&self) -> Vec<String> {
-        self.entries.iter().map(Entry::to_string).collect()
+        self.entries.iter().map(HostPattern::to_string).collect()
     }
 
     /// Judges a target as it was written.
@@ -88,11 +67,11 @@ impl Allowed {
         match &target.host {
             Host::Address(address) => self.judge_address(target, *address),
             Host::Name(name) => {
-                let lists = |entry: &Entry| entry.has_name(name, target.port);
                 // A name that is not listed may still have a listed address.
-                let lists_addresses = |entry: &Entry| matches!(entry.hosts, Hosts::Network(..));
-                let may = self.entries.is_empty()
-                    || self.entries.iter().any(|entry| lists(entry) || lists_addresses(entry));
+                let lists = |entry: &HostPattern| {
+                    has_name(entry, name, target.port) || matches!(entry.hosts, Hosts::Network(_))
+                };
+                let may = self.entries.is_empty() || self.entries.iter().any(lists);
                 if may { Ok(()) } else { Err(Refused::NotListed) }
             }
         }
@@ -104,12 +83,12 @@ impl Allowed {
     /// When it may not be reached.
     pub fn judge_address(&self, target: &Target, address: IpAddr) -> Result<(), Refused> {
         let address = address.to_canonical();
-        if self.entries.iter().any(|entry| entry.has_address(address, target.port)) {
+        if self.entries.iter().any(|entry| has_address(entry, address, target.port)) {
             return Ok(());
         }
         let listed = self.entries.is_empty()
             || self.entries.iter().any(|entry| match &target.host {
-                Host::Name(name) => entry.has_name(name, target.port),
+                Host::Name(name) => has_name(entry, name, target.port),
                 Host::Address(_) => entry.hosts == Hosts::All && entry.has_port(target.port),
             });
         if !listed {
@@ -119,89 +98,15 @@ impl Allowed {
     }
 }
 
-impl Entry {
-    fn has_port(&self, port: u16) -> bool {
-        self.port.is_none_or(|only| only == port)
-    }
-
-    fn has_name(&self, name: &str, port: u16) -> bool {
-        let has = match &self.hosts {
-            Hosts::All => true,
-            Hosts::Name(one) => one == name,
-            Hosts::Below(parent) => is_below(name, parent),
-            Hosts::Network(..) => false,
-        };
-        has && self.has_port(port)
-    }
-
-    fn has_address(&self, address: IpAddr, port: u16) -> bool {
-        matches!(self.hosts, Hosts::Network(network, bits) if have_prefix(address, network, bits))
-            && self.has_port(port)
-    }
+/// Returns true if an entry has a name, or every host.
+fn has_name(entry: &HostPattern, name: &str, port: u16) -> bool {
+    entry.hosts.has_name(name) && entry.has_port(port)
 }
 
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.hosts {
-            Hosts::All => f.write_str("*")?,
-            Hosts::Name(name) => f.write_str(name)?,
-            Hosts::Below(parent) => write!(f, "*.{parent}")?,
-            Hosts::Network(IpAddr::V4(address), 32) => address.fmt(f)?,
-            Hosts::Network(address @ IpAddr::V4(_), bits) => write!(f, "{address}/{bits}")?,
-            Hosts::Network(address, 128) => write!(f, "[{address}]")?,
-            Hosts::Network(address, bits) => write!(f, "[{address}]/{bits}")?,
-        }
-        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
-    }
-}
-
-impl FromStr for Entry {
-    type Err = String;
-
-    /// Reads `HOST`, `*.HOST`, `ADDRESS`, `ADDRESS/BITS` or `*`, each with or without `:PORT`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = || {
-            format!(
-                "\"{text}\" is no target; write example.org, *.example.org, 10.0.0.0/8, \
-                 [2001:db8::]/32 or *, with :PORT behind it if only one is meant"
-            )
-        };
-        let (hosts, behind) = part_port(text);
-        let read = |digits| number(digits).filter(|port| *port != 0).ok_or_else(refuse);
-        let port = behind.map(read).transpose()?;
-        Ok(Self { hosts: hosts_of(hosts).ok_or_else(refuse)?, port })
-    }
-}
-
-fn hosts_of(text: &str) -> Option<Hosts> {
-    if text == "*" {
-        return Some(Hosts::All);
-    }
-    let (host, bits) = match text.split_once('/') {
-        Some((host, bits)) => (host, Some(number(bits)?)),
-        None => (text, None),
-    };
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if let Some(parent) = host.strip_prefix("*.") {
-        return match (Host::read(parent).ok()?, bits) {
-            (Host::Name(parent), None) => Some(Hosts::Below(parent)),
-            _ => None,
-        };
-    }
-    match (Host::read(host).ok()?, bits) {
-        (Host::Name(name), None) => Some(Hosts::Name(name)),
-        (Host::Name(_), Some(_)) => None,
-        (Host::Address(address), bits) => {
-            let all = if address.is_ipv4() { 32 } else { 128 };
-            let bits = bits.unwrap_or(all);
-            (bits <= all).then_some(Hosts::Network(address, bits))
-        }
-    }
-}
-
-/// Reads a number of digits alone.
-fn number<T: FromStr>(text: &str) -> Option<T> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+/// Returns true if an entry is of addresses, and has this one.
+fn has_address(entry: &HostPattern, address: IpAddr, port: u16) -> bool {
+    matches!(&entry.hosts, Hosts::Network(network) if network.contains(address))
+        && entry.has_port(port)
 }
 
 /// Returns true for an address that every host of the internet could have and reach (the IANA

@@ -18,7 +18,8 @@ impl Credentials {
     /// # Errors
     /// When there is no colon, or one of the two is empty or longer than [`Self::BYTES_MAX`].
     pub fn read(text: &str) -> Result<Self, &'static str> {
-        let (user, password) = text.split_once(':').ok_or("write USER:PASSWORD")?;
+        let (user, password) =
+            text.split_once(':').ok_or("there is no colon between user and password")?;
         if [user, password].iter().any(|part| !(1..=Self::BYTES_MAX).contains(&part.len())) {
             return Err("user and password have 1 to 255 bytes each");
         }

@@ -2,6 +2,7 @@
 //! no descriptor left.
 
 use crate::accept_errors::AcceptErrors;
+use jostle_common::listening::CannotListen;
 use jostle_common::time::Instant;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Poll, Token};
@@ -25,7 +26,8 @@ impl Acceptor {
     /// When the address cannot be taken; the error names it.
     pub(super) fn bind(listen: SocketAddr, poll: &Poll, token: Token) -> io::Result<Self> {
         let named = |error: io::Error| {
-            io::Error::new(error.kind(), format!("cannot listen on tcp://{listen}: {error}"))
+            let cause = CannotListen(&error);
+            io::Error::new(error.kind(), format!("cannot listen on tcp://{listen}: {cause}"))
         };
         let mut listener = TcpListener::bind(listen).map_err(named)?;
         poll.registry().register(&mut listener, token, Interest::READABLE)?;

@@ -427,8 +427,13 @@ fn parse_host_port(text: &str) -> Result<HostPort, String> {
     let (host, port) = text
         .rsplit_once(':')
         .filter(|(host, _)| !host.contains(':') || (host.starts_with('[') && host.ends_with(']')))
-        .ok_or_else(|| {
-            format!("\"{text}\" is not an address; write HOST:PORT, an IPv6 address as [::1]:PORT")
+        .ok_or_else(|| match text.parse::<u16>() {
+            Ok(port) => format!("\"{text}\" names no host; write 127.0.0.1:{port}, say"),
+            Err(_) => {
+                format!(
+                    "\"{text}\" is not an address; write HOST:PORT, an IPv6 address as [::1]:PORT"
+                )
+            }
         })?;
     let port = port
         .parse()

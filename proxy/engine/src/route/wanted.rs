@@ -120,8 +120,7 @@ pub fn parse_targets(text: &str) -> Result<Allowed, String> {
 /// # Errors
 /// What is wrong, with the remedy; the password is not repeated.
 pub fn parse_user(text: &str) -> Result<Credentials, String> {
-    Credentials::read(text)
-        .map_err(|problem| format!("{problem}; write the name, a colon and the password"))
+    Credentials::read(text).map_err(|problem| format!("{problem}; write NAME:PASSWORD"))
 }
 
 /// Reads one route of the command line, `udp://LISTEN=UPSTREAM` or `socks5://LISTEN`. There is no
@@ -142,6 +141,7 @@ pub fn parse_route(text: &str) -> Result<(Scheme, HostPort, Option<HostPort>), S
             protocol.scheme()
         )),
         (Ok((scheme @ Scheme::Forward(_), listen)), None) => Ok((scheme, listen, None)),
+        (Err(problem), None) if has_unknown_scheme(text) => Err(problem),
         (_, None) => Err(format!(
             "\"{text}\" does not say where the packets go; write \
              udp://127.0.0.1:5353=127.0.0.1:53, or socks5://127.0.0.1:1080 for clients that say it \
@@ -152,6 +152,10 @@ pub fn parse_route(text: &str) -> Result<(Scheme, HostPort, Option<HostPort>), S
             Ok((scheme, listen, Some(parse_upstream(upstream)?)))
         }
     }
+}
+
+fn has_unknown_scheme(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(name, _)| Scheme::named(name).is_none())
 }
 
 #[cfg(test)]

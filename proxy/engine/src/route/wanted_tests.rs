@@ -77,11 +77,17 @@ fn mistaken_combinations_are_named_with_place_and_remedy() {
         ),
         (
             r#""listen": "socks5://:1", "target": "a b""#,
-            "proxies[0].target: \"a b\" is no target; write example.org",
+            "proxies[0].target: \"a b\" is no host; write example.org",
         ),
-        (r#""listen": "socks5://:1", "target": "a:0""#, "proxies[0].target: \"a:0\" is no target"),
+        (
+            r#""listen": "socks5://:1", "target": "a:0""#,
+            "proxies[0].target: \"0\" in \"a:0\" is no port",
+        ),
         (r#""listen": "socks5://:1", "target": 7"#, "proxies[0].target: "),
-        (r#""listen": "socks5://:1", "user": "ann""#, "proxies[0].user: write USER:PASSWORD"),
+        (
+            r#""listen": "socks5://:1", "user": "ann""#,
+            "proxies[0].user: there is no colon between user and password; write NAME:PASSWORD",
+        ),
         (r#""listen": "socks5://:1", "user": "ann:""#, "proxies[0].user: user and password have"),
     ] {
         let said = read(fields).unwrap_err();
@@ -98,6 +104,14 @@ fn a_route_of_the_command_line_is_read() {
     assert_eq!((scheme, listen.port), (Scheme::Plain(Transports::Udp), 0));
     assert_eq!(upstream.unwrap().host, "::1");
     assert!(parse_route("udp://127.0.0.1:53").unwrap_err().contains("does not say where"));
+    for scheme in ["socks", "socks5h", "http"] {
+        let said = parse_route(&format!("{scheme}://127.0.0.1:1080")).unwrap_err();
+        assert!(said.starts_with(&format!("\"{scheme}://\" is not relayed; write ")), "{said}");
+    }
+    for text in ["8080=127.0.0.1:80", "tcp://:80=8080"] {
+        let said = parse_route(text).unwrap_err();
+        assert_eq!(said, "\"8080\" names no host; write 127.0.0.1:8080, say");
+    }
     let (scheme, listen, upstream) = parse_route("socks5://[::1]:1080").unwrap();
     assert_eq!((scheme, listen.port), (Scheme::Forward(ForwardProtocol::Socks5), 1080));
     assert_eq!(upstream, None);

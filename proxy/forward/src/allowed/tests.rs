@@ -257,6 +257,14 @@ fn entries_that_mean_nothing_are_refused() {
         "a:b",
         "*.",
         "10.0.0.0/x",
+        // Slips that would be names: nobody's, or what the system makes of them.
+        "10.0.0.256",
+        "10.0.0",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "[::ffff:10.0.0.0]/24",
+        "https://example.org",
     ] {
         assert!(Allowed::new([entry], false).is_err(), "{entry}");
     }
@@ -265,6 +273,8 @@ fn entries_that_mean_nothing_are_refused() {
     {
         assert!(Allowed::new([entry], false).is_ok(), "{entry}");
     }
+    let written = list(&["[::ffff:10.1.2.3]/104", "10.0.0.1:8000-8999"], false).written();
+    assert_eq!(written, ["10.0.0.0/8", "10.0.0.1:8000-8999"]);
 }
 
 proptest! {

@@ -8,6 +8,7 @@ use super::places::Places;
 use super::watched::Activity;
 use crate::accept_errors::AcceptErrors;
 use crate::http::read_ahead::PIECE_LEAST;
+use jostle_common::listening::CannotListen;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -33,7 +34,8 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         TcpListener::from_std(socket.into())
     };
     bind().map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot listen on http://{address}: {error}"))
+        let cause = CannotListen(&error);
+        io::Error::new(error.kind(), format!("cannot listen on http://{address}: {cause}"))
     })
 }
 
