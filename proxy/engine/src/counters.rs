@@ -164,6 +164,7 @@ impl Counters {
         *held += count as u64;
     }
 
+    #[inline(always)]
     pub(crate) fn leave(&mut self, output: &Output) {
         if output.packet().is_mark() {
             return;
@@ -173,8 +174,12 @@ impl Counters {
         match output {
             Output::Deliver(packet) => {
                 self.delivered += count;
-                self.corrupted += if packet.is_damaged() { count } else { 0 };
-                self.ecn.count(packet);
+                if packet.is_damaged() {
+                    self.corrupted += count;
+                }
+                if packet.ecn != Ecn::NotEct {
+                    self.ecn.add_all(packet.ecn, packet.is_marked(), count);
+                }
             }
             Output::Discard(_, reason) => self.discarded[*reason as usize] += count,
         }

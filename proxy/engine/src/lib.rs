@@ -16,6 +16,7 @@ pub mod payload;
 pub mod profile;
 pub mod raw;
 pub mod rebinding;
+mod ring;
 pub mod route;
 pub mod rules;
 mod segment;

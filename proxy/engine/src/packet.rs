@@ -301,6 +301,19 @@ impl Packet {
         }
     }
 
+    /// Takes it out of its place, where a mark stays that nobody sends. So it is moved once, to where
+    /// it comes to lie, by however many hands it goes.
+    #[inline(always)]
+    pub(crate) const fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::vacant())
+    }
+
+    /// Returns what lies in a place without a packet: a mark that nobody sends.
+    #[inline(always)]
+    pub(crate) const fn vacant() -> Self {
+        Self::new(0, Instant::START, Body::End)
+    }
+
     /// Returns the packet, at another time.
     #[inline]
     #[must_use]

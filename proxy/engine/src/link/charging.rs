@@ -91,7 +91,11 @@ mod tests {
         let mut pieces = Pieces { inside: 0, most: 0, least: 0, charge };
         let mut changes = 0;
         for step in 0..2000_u64 {
-            if step < 1000 { pieces.add(1) } else { pieces.remove_one() }
+            if step < 1000 {
+                pieces.add(1)
+            } else {
+                pieces.remove_one()
+            }
             let before = memory.used();
             pieces.settle();
             changes += u64::from(memory.used() != before);

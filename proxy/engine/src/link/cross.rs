@@ -102,24 +102,27 @@ impl Link {
             cross.place = self.elements[index].place;
         }
         self.count_in_flow(&mut packet);
-        self.pass(index + 1, packet);
+        self.pass(index + 1, &mut packet);
         self.pieces.settle();
     }
 
-    /// Returns what leaves the link, unless it is cross traffic, which ends here.
-    #[inline]
-    pub(super) fn leave(&mut self, output: Output) -> Option<Output> {
-        if output.packet().is_cross() {
-            self.take_out(&output);
-            return None;
+    /// Takes what leaves the link out if it is cross traffic, which ends here, and returns true then.
+    #[inline(always)]
+    pub(super) fn ends_here(&mut self, output: &mut Output) -> bool {
+        let is_cross = output.packet().is_cross();
+        if is_cross {
+            self.take_out(output);
+            drop(output.packet_mut().take());
+        } else {
+            self.busy = self.busy.max(output.packet().at);
         }
-        self.busy = self.busy.max(output.packet().at);
-        Some(output)
+        is_cross
     }
 
     /// Counts a packet of cross traffic that has crossed the link or was discarded, and gives it
     /// to the rule that sent it.
-    fn take_out(&mut self, output: &Output) {
+    #[inline(never)]
+    pub(super) fn take_out(&mut self, output: &Output) {
         self.counters.cross.leave(output);
         self.pieces.remove_one();
         let Output::Deliver(packet) = output else { return };

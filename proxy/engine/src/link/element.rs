@@ -17,6 +17,8 @@ pub(super) struct Element {
     /// True if the rule was removed, and stays only until its stage is empty.
     pub(super) retired: bool,
     pub(super) gate: Option<Gate>,
+    /// Set if it looks at every packet, marks and those sent ahead aside.
+    looks_at_all: bool,
     pub(super) work: Work,
     /// The same for cross traffic if it decides at once: what goes by numbers then finds each
     /// kind of traffic's without a gap. Made when its first packet comes.
@@ -29,16 +31,30 @@ pub(super) struct Element {
 impl Element {
     /// Creates the rule at its `place`, which it has in traces.
     pub(super) fn new(rule: &Rule, place: u8, link: &LinkKey, epoch: Instant) -> Self {
-        Self {
+        let mut element = Self {
             rule: rule.clone(),
             place,
             timing: rule.kind.timing(),
             retired: false,
             gate: Gate::new(rule, link),
+            looks_at_all: false,
             work: work(rule, link.origin(rule, epoch)),
             for_cross: None,
             due: None,
-        }
+        };
+        element.settle_looks();
+        element
+    }
+
+    /// Notes whether it looks at every packet, after what that depends on has changed.
+    fn settle_looks(&mut self) {
+        self.looks_at_all = self.gate.is_none() && !self.retired && self.timing != Timing::Sending;
+    }
+
+    /// Stays for what it holds only: its rule was removed.
+    pub(super) fn retire(&mut self) {
+        self.retired = true;
+        self.settle_looks();
     }
 
     /// Returns true if it can live on under this rule. What holds packets of flows that the rule
@@ -71,6 +87,7 @@ impl Element {
             }
         }
         self.gate = Gate::new(rule, link);
+        self.settle_looks();
         self.rule = rule.clone();
     }
 
@@ -101,8 +118,19 @@ impl Element {
     }
 
     /// Returns true if the rule does not look at this packet.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_passed_by(&mut self, packet: &Packet, flows: &KnownFlows) -> bool {
+        if self.looks_at_all {
+            return match &self.work {
+                Work::Instant(_) => packet.is_mark(),
+                Work::Holding(_) => packet.is_ahead() && self.timing == Timing::Waiting,
+            };
+        }
+        self.is_passed_by_some(packet, flows)
+    }
+
+    #[inline(never)]
+    fn is_passed_by_some(&mut self, packet: &Packet, flows: &KnownFlows) -> bool {
         let skips = match &self.work {
             Work::Instant(_) => packet.is_mark(),
             Work::Holding(stage) => {

@@ -1,6 +1,7 @@
 //! What happens inside a link without a packet coming, in the order of time.
 
 use super::Link;
+use super::element::Element;
 use crate::rules::{Timing, Work};
 use crate::stage::Output;
 use jostle_common::time::Instant;
@@ -21,7 +22,7 @@ impl Link {
     /// of the rules; the work first if both are due.
     pub(super) fn next_event(&self) -> Option<(Instant, Event)> {
         let due = self.next_work.map(|(due, index)| (due, Event::Work(index)));
-        if self.change.is_none() && !self.sends {
+        if !self.may_change_by_itself() {
             return due;
         }
         let event = match self.next_change() {
@@ -37,11 +38,17 @@ impl Link {
         event
     }
 
+    /// Returns true if something may happen in it that is no work of a stage.
+    #[inline]
+    pub(super) const fn may_change_by_itself(&self) -> bool {
+        self.change.is_some() || self.sends
+    }
+
     /// Returns the next event, if it is due at or before `now`.
     // Asked several times per packet, and most links have neither phases nor cross traffic.
     #[inline(always)]
     pub(super) fn event_by(&self, now: Instant) -> Option<(Instant, Event)> {
-        if self.change.is_none() && !self.sends {
+        if !self.may_change_by_itself() {
             let (at, index) = self.next_work.filter(|(at, _)| *at <= now)?;
             return Some((at, Event::Work(index)));
         }
@@ -54,8 +61,8 @@ impl Link {
     fn first_due(&self, from: usize) -> Option<(Instant, usize)> {
         let mut next: Option<(Instant, usize)> = None;
         // From the exit on, a tie goes to the first that is found.
-        for (index, element) in self.elements.iter().enumerate().skip(from).rev() {
-            if let Some(due) = element.due
+        for index in (from..self.elements.len()).rev() {
+            if let Some(due) = self.elements[index].due
                 && next.is_none_or(|(earliest, _)| due < earliest)
             {
                 next = Some((due, index));
@@ -65,7 +72,6 @@ impl Link {
     }
 
     /// Finds the next work anew, after the elements or their times have changed.
-    #[inline]
     pub(super) fn find_next_work(&mut self) {
         self.next_work = self.first_due(0);
     }
@@ -73,7 +79,16 @@ impl Link {
     /// Notes when the stage at `index` has work next.
     #[inline]
     pub(super) fn set_due(&mut self, index: usize, due: Option<Instant>) {
-        self.elements[index].due = due;
+        let element = &mut self.elements[index];
+        if element.due != due {
+            element.due = due;
+            self.settle_next_work(index, due);
+        }
+    }
+
+    /// Finds the next work, after that of the stage at `index` has changed.
+    #[inline]
+    pub(super) fn settle_next_work(&mut self, index: usize, due: Option<Instant>) {
         match (self.next_work, due) {
             (Some((_, next)), _) if next == index => self.find_next_work(),
             (None, due) => self.next_work = due.map(|due| (due, index)),
@@ -87,8 +102,16 @@ impl Link {
     }
 
     /// Does all work due at or before `now`; what leaves the link waits among the outputs.
+    #[inline]
     pub(super) fn catch_up(&mut self, now: Instant) {
         self.clock = self.clock.max(now);
+        if self.may_change_by_itself() || self.next_work.is_some_and(|(due, _)| due <= now) {
+            self.do_all(now);
+        }
+    }
+
+    #[inline(never)]
+    fn do_all(&mut self, now: Instant) {
         while let Some((at, event)) = self.event_by(now) {
             if let Some(output) = self.happen(at, event) {
                 self.outputs.push(output);
@@ -98,6 +121,7 @@ impl Link {
 
     /// Does what is due at or before `now` from the element at `from` on, as happens between two
     /// packets that come there at the same time.
+    #[inline(never)]
     pub(super) fn settle_behind(&mut self, from: usize, now: Instant) {
         if self.next_work.is_none_or(|(due, _)| due > now) {
             return;
@@ -109,54 +133,81 @@ impl Link {
         }
     }
 
-    #[inline]
-    pub(super) fn happen(&mut self, at: Instant, event: Event) -> Option<Output> {
+    /// Lets an event happen. Returns what leaves the link by it, unless other outputs came of it.
+    fn happen(&mut self, at: Instant, event: Event) -> Option<Output> {
+        let Event::Work(index) = event else {
+            self.happen_to_rules(at, event);
+            return None;
+        };
+        let output = self.work(at, index);
+        self.remove_emptied();
+        output
+    }
+
+    /// Lets an event happen that is no work of a stage.
+    #[inline(never)]
+    pub(super) fn happen_to_rules(&mut self, at: Instant, event: Event) {
         match event {
-            Event::Work(index) => {
-                let output = self.work(at, index);
-                self.remove_emptied();
-                output
-            }
-            Event::Change => {
-                self.apply(at, self.epoch.expect("only what has begun changes"));
-                None
-            }
-            Event::Pause => {
-                self.pause();
-                None
-            }
+            Event::Work(_) => {}
+            Event::Change => self.apply(at, self.epoch.expect("only what has begun changes")),
+            Event::Pause => self.pause(),
         }
     }
 
     /// Does the work of the stage at `index` that is due at `due`. Returns what leaves the link,
     /// unless other outputs came of it.
-    #[inline]
     fn work(&mut self, due: Instant, index: usize) -> Option<Output> {
-        let element = &mut self.elements[index];
-        if element.timing == Timing::Sending {
-            self.send_cross(due, index);
-            return None;
-        }
-        let Work::Holding(stage) = &mut element.work else { return None };
-        // It stays where it is written: each move of a packet costs as much as a rule.
         let mut next = None;
-        let mut output = stage.give(due, &mut next);
-        let (place, is_retired) = (element.place, element.retired);
+        let mut output = self.give(index, due, &mut next);
+        if self.settle_given(index, next, &mut output) { output } else { None }
+    }
+
+    /// Lets the stage at `index` give what is due at `due`, and says when it has work next. What
+    /// sends packets of its own gives none here: they enter behind it.
+    #[inline(always)]
+    pub(super) fn give(
+        &mut self,
+        index: usize,
+        due: Instant,
+        next: &mut Option<Instant>,
+    ) -> Option<Output> {
+        match &mut self.elements[index] {
+            Element { timing: Timing::Sending, .. } => {
+                self.send_cross(due, index);
+                *next = self.elements[index].due;
+                None
+            }
+            Element { work: Work::Holding(stage), .. } => stage.give(due, next),
+            Element { work: Work::Instant(_), .. } => None,
+        }
+    }
+
+    /// Takes what the stage at `index` has given on to the rules behind it, and notes when it has
+    /// work next. Returns true if it leaves the link instead; otherwise nothing of it is left.
+    #[inline(always)]
+    pub(super) fn settle_given(
+        &mut self,
+        index: usize,
+        next: Option<Instant>,
+        output: &mut Option<Output>,
+    ) -> bool {
         self.set_due(index, next);
-        let packet = output.as_mut()?.packet_mut();
-        packet.trace.sign(place);
-        if self.watch.is_on(packet) {
-            let key = &self.elements[index].rule.key;
-            self.watch.released(key, place, output.as_ref()?);
+        let Some(output) = output else { return false };
+        let element = &self.elements[index];
+        output.packet_mut().trace.sign(element.place);
+        if self.watch.is_on(output.packet()) {
+            self.watch.released(&element.rule.key, element.place, output);
         }
-        self.has_emptied |= is_retired && self.elements[index].held() == 0;
-        // Nothing stands behind it: the output leaves without another move.
-        if index + 1 == self.elements.len() || matches!(output, Some(Output::Discard(..))) {
-            return if self.sends { self.leave(output?) } else { output };
+        if element.retired {
+            self.has_emptied |= element.held() == 0;
         }
-        let Some(Output::Deliver(packet)) = output else { return None };
-        self.pass(index + 1, packet);
-        None
+        match output {
+            Output::Deliver(packet) if index + 1 < self.elements.len() => {
+                self.pass(index + 1, packet);
+                false
+            }
+            output => !self.sends || !self.ends_here(output),
+        }
     }
 
     /// Takes out the stages of removed rules that hold nothing any more.

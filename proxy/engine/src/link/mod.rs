@@ -23,9 +23,10 @@ mod watch;
 use crate::counters::Counters;
 use crate::packet::Packet;
 use crate::profile::{Profile, Timeline};
-use crate::stage::{Output, Stage};
+use crate::stage::{Output, Reason, Stage};
 use charging::Pieces;
 use element::Element;
+use events::Event;
 use flows::KnownFlows;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
@@ -169,10 +170,22 @@ impl Link {
         self.elements.iter().map(Element::held).sum()
     }
 
-    /// Lets something wait to be polled, unless it is cross traffic.
+    /// Lets a packet that goes on wait to be polled, unless it is cross traffic.
     #[inline]
-    fn put_out(&mut self, output: Output) {
-        if let Some(output) = self.leave(output) {
+    fn put_out(&mut self, packet: &mut Packet) {
+        if packet.is_cross() {
+            self.take_out(&Output::Deliver(packet.take()));
+        } else {
+            self.busy = self.busy.max(packet.at);
+            self.outputs.push(Output::Deliver(packet.take()));
+        }
+    }
+
+    /// The same for one that ends here.
+    #[inline(never)]
+    fn put_out_discarded(&mut self, packet: &mut Packet, reason: Reason) {
+        let mut output = Output::Discard(packet.take(), reason);
+        if !self.ends_here(&mut output) {
             self.outputs.push(output);
         }
     }
@@ -184,14 +197,65 @@ impl Link {
     }
 
     /// Numbers a packet within its flow, if a rule counts these.
-    #[inline]
+    #[inline(always)]
     fn count_in_flow(&mut self, packet: &mut Packet) {
         if let Some(numbers) = &mut self.flow_numbers {
-            let number = numbers.entry(packet.flow).or_default();
-            let count = if packet.is_mark() { 0 } else { packet.count() };
-            // A run has the number of its first.
-            packet.flow_number = *number + u64::from(count > 0);
-            *number += u64::from(count);
+            number_in_flow(numbers, packet);
+        }
+    }
+}
+
+/// Numbers a packet, or a run by its first, behind those of its flow.
+fn number_in_flow(numbers: &mut BTreeMap<u32, u64>, packet: &mut Packet) {
+    let number = numbers.entry(packet.flow).or_default();
+    let count = if packet.is_mark() { 0 } else { packet.count() };
+    packet.flow_number = *number + u64::from(count > 0);
+    *number += u64::from(count);
+}
+
+impl Link {
+    /// Takes in the packets of a run one by one.
+    #[inline(never)]
+    fn handle_singly(&mut self, run: &Packet) {
+        run.singles().for_each(|single| self.handle(single));
+    }
+
+    /// Does what is due at or before `now` until something leaves.
+    fn poll_due(&mut self, now: Instant) -> Option<Output> {
+        loop {
+            if let Some(output) = self.outputs.first() {
+                if output.packet().at > now {
+                    return None;
+                }
+                self.counters.leave(output);
+                self.pieces.remove_one();
+                self.pieces.settle();
+                return self.outputs.pop();
+            }
+            if self.sends && self.holds_cross_alone() {
+                return None;
+            }
+            // One step may only move a packet to the next stage; the loop goes on until something
+            // leaves or nothing is due.
+            let (at, event) = self.event_by(now)?;
+            let Event::Work(index) = event else {
+                self.happen_to_rules(at, event);
+                continue;
+            };
+            // The output stays where the stage has written it: each move of a packet costs as much
+            // as a rule.
+            let mut next = None;
+            let mut output = self.give(index, at, &mut next);
+            let leaves = self.settle_given(index, next, &mut output);
+            self.remove_emptied();
+            if leaves && let Some(left) = &output {
+                self.counters.leave(left);
+                self.pieces.remove_one();
+                self.pieces.settle();
+                return output;
+            }
+            // Nothing of it is left here to be dropped.
+            std::mem::forget(output);
         }
     }
 }
@@ -199,15 +263,16 @@ impl Link {
 impl Stage for Link {
     fn handle(&mut self, mut packet: Packet) {
         if packet.is_run() && self.tells_apart(&packet) {
-            packet.singles().for_each(|single| self.handle(single));
-            return;
+            return self.handle_singly(&packet);
         }
         self.clock = self.clock.max(packet.at);
         match self.epoch {
             None => self.begin(packet.at),
             Some(epoch) => {
                 self.catch_up(packet.at);
-                self.follow_up(packet.at, epoch);
+                if self.change.is_some_and(|change| change <= packet.at) {
+                    self.follow_up(packet.at, epoch);
+                }
             }
         }
         self.note_from_outside(packet.at);
@@ -223,30 +288,20 @@ impl Stage for Link {
         }
         packet.entered = packet.at;
         self.pieces.add(1);
-        self.pass(0, packet);
+        self.pass(0, &mut packet);
+        // It was taken out of its place: nothing of it is left here to be dropped.
+        std::mem::forget(packet);
         self.remove_emptied();
         self.pieces.settle();
     }
 
+    #[inline]
     fn poll(&mut self, now: Instant) -> Option<Output> {
-        let output = loop {
-            if !self.outputs.is_empty() {
-                break self.outputs.pop(now)?;
-            }
-            if self.sends && self.holds_cross_alone() {
-                return None;
-            }
-            // One step may only move a packet to the next stage; the loop goes on until something
-            // leaves or nothing is due.
-            let (at, event) = self.event_by(now)?;
-            if let Some(output) = self.happen(at, event) {
-                break output;
-            }
-        };
-        self.pieces.remove_one();
-        self.counters.leave(&output);
-        self.pieces.settle();
-        Some(output)
+        // Most who ask come too early.
+        let may_have = self.may_change_by_itself()
+            || !self.outputs.is_empty()
+            || self.next_work.is_some_and(|(due, _)| due <= now);
+        if may_have { self.poll_due(now) } else { None }
     }
 
     /// Returns the next time at which something happens inside, which may be only a step from one

@@ -23,18 +23,23 @@ impl Outputs {
         self.packets
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, output: Output) {
         self.packets += output.packet().count() as usize;
         self.queue.push_back(output);
     }
 
-    /// Takes the first one out, if it left by `now`.
+    /// Returns the first one.
     #[inline]
-    pub(super) fn pop(&mut self, now: Instant) -> Option<Output> {
-        let output = self.queue.pop_front_if(|output| output.packet().at <= now)?;
-        self.packets -= output.packet().count() as usize;
-        Some(output)
+    pub(super) fn first(&self) -> Option<&Output> {
+        self.queue.front()
+    }
+
+    /// Takes the first one out.
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<Output> {
+        self.packets -= self.queue.front()?.packet().count() as usize;
+        self.queue.pop_front()
     }
 
     /// Returns the time at which the first one left.

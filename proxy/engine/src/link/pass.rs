@@ -7,7 +7,7 @@
 use super::Link;
 use crate::packet::{Body, Packet};
 use crate::rules::{Timing, Work, copy_number};
-use crate::stage::{Output, Verdict};
+use crate::stage::Verdict;
 
 /// What an element does with a run.
 enum RunVerdict {
@@ -20,56 +20,58 @@ enum RunVerdict {
 }
 
 impl Link {
-    /// Takes a packet through the elements from `start` on, up to the first that holds it.
-    pub(super) fn pass(&mut self, start: usize, mut packet: Packet) {
+    /// Takes a packet out of its place and through the elements from `start` on, up to the first
+    /// that holds it.
+    pub(super) fn pass(&mut self, start: usize, packet: &mut Packet) {
         let mut index = start;
-        while index < self.elements.len() {
+        while let Some(element) = self.elements.get_mut(index) {
             if packet.is_run() {
-                match self.judge_run(index, &packet) {
-                    RunVerdict::Pass => {}
+                match self.judge_run(index, packet) {
+                    RunVerdict::Pass => index += 1,
                     RunVerdict::Hold => return self.hold(index, packet),
-                    RunVerdict::Split(front) => {
-                        self.pass_parts(index, front, &mut packet);
-                        continue;
-                    }
+                    RunVerdict::Split(front) => self.pass_parts(index, front, packet),
                 }
-                index += 1;
                 continue;
             }
-            let element = &mut self.elements[index];
-            let watched = self.watch.is_on(&packet);
-            if element.is_passed_by(&packet, &self.flows) {
+            let watched = self.watch.is_on(packet);
+            if element.is_passed_by(packet, &self.flows) {
                 if watched {
-                    self.watch.pass_by(&element.rule, &packet);
+                    self.watch.pass_by(&element.rule, packet);
                 }
                 index += 1;
                 continue;
             }
             if watched {
-                self.watch.arrive(&element.rule, &packet);
+                self.watch.arrive(&element.rule, packet);
             }
-            let verdict = match &mut element.work {
-                Work::Instant(rule) => {
-                    let flipped = packet.flipped_bits();
-                    let verdict = if self.sends && packet.is_cross() {
-                        let epoch = self.epoch.expect("what was sent had a beginning");
-                        let rule = element.rule_for_cross(&self.key, epoch);
-                        rule.map_or(Verdict::Pass, |rule| rule.judge(&mut packet))
-                    } else {
-                        rule.judge(&mut packet)
-                    };
-                    // Flipped bytes are bytes of their own.
-                    if packet.flipped_bits() != flipped
-                        && let (Some(memory), Body::Data(payload)) =
-                            (self.pieces.memory(), packet.body_mut())
-                    {
-                        *payload = memory.payload(payload.to_bytes());
-                    }
-                    verdict
+            let rule = match &mut element.work {
+                Work::Instant(rule) => rule,
+                Work::Holding(_) if watched || element.timing == Timing::Trailing => {
+                    return self.hold(index, packet);
                 }
-                Work::Holding(_) => return self.hold(index, packet),
+                Work::Holding(stage) => {
+                    let due = stage.take(packet);
+                    // What comes to a stage in which something waits seldom is due first.
+                    if element.due != due {
+                        element.due = due;
+                        self.settle_next_work(index, due);
+                    }
+                    return;
+                }
+            };
+            let flipped = packet.flipped_bits();
+            let verdict = if packet.is_cross() {
+                let epoch = self.epoch.expect("what was sent had a beginning");
+                let rule = element.rule_for_cross(&self.key, epoch);
+                rule.map_or(Verdict::Pass, |rule| rule.judge(packet))
+            } else {
+                rule.judge(packet)
             };
             let place = element.place;
+            // Flipped bytes are bytes of their own.
+            if packet.flipped_bits() != flipped {
+                self.charge_anew(packet);
+            }
             if watched {
                 let goes_on = !matches!(verdict, Verdict::Discard(_));
                 self.watch.judged(goes_on, !goes_on || packet.trace.is_chosen());
@@ -79,7 +81,7 @@ impl Link {
                 Verdict::Discard(reason) => {
                     packet.trace.choose();
                     packet.trace.sign(place);
-                    return self.put_out(Output::Discard(packet, reason));
+                    return self.put_out_discarded(packet, reason);
                 }
                 Verdict::Copies(count) => {
                     packet.trace.sign(place);
@@ -88,25 +90,25 @@ impl Link {
             }
             index += 1;
         }
-        self.put_out(Output::Deliver(packet));
+        self.put_out(packet);
     }
 
-    /// Lets the stage at `index` take a packet in.
-    // A call would move the packet once more.
-    #[inline(always)]
-    fn hold(&mut self, index: usize, packet: Packet) {
+    /// Charges the bytes of a packet, which a rule has made anew.
+    #[cold]
+    fn charge_anew(&self, packet: &mut Packet) {
+        if let (Some(memory), Body::Data(payload)) = (self.pieces.memory(), packet.body_mut()) {
+            *payload = memory.payload(payload.to_bytes());
+        }
+    }
+
+    /// Lets the stage at `index` take a packet in, notes it where it is watched, and counts the
+    /// copies that the stage makes.
+    fn hold(&mut self, index: usize, packet: &mut Packet) {
         let element = &mut self.elements[index];
         let Work::Holding(stage) = &mut element.work else { return };
-        let (watched, is_cross) = (self.watch.is_on(&packet), packet.is_cross());
+        let (watched, is_cross) = (self.watch.is_on(packet), packet.is_cross());
         let due = stage.take(packet);
-        let copies = match element.timing {
-            Timing::Trailing => stage.copies_made(),
-            Timing::Instant
-            | Timing::Waiting
-            | Timing::Sending
-            | Timing::Stream
-            | Timing::Socket => 0,
-        };
+        let copies = if element.timing == Timing::Trailing { stage.copies_made() } else { 0 };
         if watched {
             self.watch.held(copies);
         }
@@ -117,7 +119,7 @@ impl Link {
     }
 
     /// Takes a packet on that the rule at `index` has copied, and its copies behind it.
-    fn pass_copies(&mut self, index: usize, packet: Packet, count: u32) {
+    fn pass_copies(&mut self, index: usize, packet: &mut Packet, count: u32) {
         let ordinal = self.elements[index].rule.ordinal;
         // The original goes all the way first, as it would without its copies; each of them then
         // meets the rules behind this one with draws of its own.
@@ -126,7 +128,7 @@ impl Link {
         for copy in 1..=count {
             self.count_copies(1, original.is_cross());
             let copy = copy_number(parent, ordinal, copy);
-            self.pass(index + 1, original.clone().into_copy(copy));
+            self.pass(index + 1, &mut original.clone().into_copy(copy));
         }
     }
 
@@ -162,14 +164,14 @@ impl Link {
         let at = run.at;
         if front > 0 {
             self.pieces.add(1);
-            let front = run.split_to(front);
-            self.pass(index + 1, front);
+            let mut front = run.split_to(front);
+            self.pass(index + 1, &mut front);
             self.settle_behind(index, at);
         }
         if run.is_run() {
             self.pieces.add(1);
-            let single = run.split_to(1);
-            self.pass(index, single);
+            let mut single = run.split_to(1);
+            self.pass(index, &mut single);
             self.settle_behind(index, at);
         }
     }

@@ -102,8 +102,8 @@ impl Link {
         let origin = self.key.origin(&element.rule, epoch);
         stage.retune(now, None, Setup { ordinal: element.rule.ordinal, origin, tables: &None });
         element.due = stage.deadline();
-        element.retired = true;
-        if stage.held() > 0 {
+        element.retire();
+        if element.held() > 0 {
             self.elements.push(element);
         }
     }

@@ -180,6 +180,25 @@ impl<K: PathSetting> OnPaths<K> {
 }
 
 impl<K: PathSetting> HoldingRule for OnPaths<K> {
+    #[inline]
+    fn take(&mut self, packet: &mut Packet) -> Option<Instant> {
+        if self.before.is_empty() {
+            return self.current.stage.take(packet);
+        }
+        self.handle(packet.take());
+        self.deadline()
+    }
+
+    #[inline]
+    fn give(&mut self, now: Instant, next: &mut Option<Instant>) -> Option<Output> {
+        if self.before.is_empty() {
+            return self.current.stage.give(now, next);
+        }
+        let output = self.poll_all(now);
+        *next = self.deadline();
+        output
+    }
+
     /// Changes the setting. On the same path that is what the stage makes of it; on another one,
     /// what is inside goes on as if nothing had changed.
     fn retune(&mut self, now: Instant, setting: Option<&dyn RuleSetting>, setup: Setup<'_>) {

@@ -196,11 +196,11 @@ pub(crate) trait InstantRule: Debug + Send {
 
 /// A rule that holds packets.
 pub(crate) trait HoldingRule: Stage + Debug + Send {
-    /// Takes in a packet, and returns when there is work next.
-    // One call through the table of methods does both.
+    /// Takes a packet out of its place, and returns when there is work next.
+    // One call through the table of methods does both, and the packet is moved once.
     #[inline]
-    fn take(&mut self, packet: Packet) -> Option<Instant> {
-        self.handle(packet);
+    fn take(&mut self, packet: &mut Packet) -> Option<Instant> {
+        self.handle(packet.take());
         self.deadline()
     }
 

@@ -21,8 +21,6 @@ pub(in crate::rules) struct DelayStage {
     origin: Origin,
     delays: Delays,
     line: Line,
-    /// The number of packets in it: a run is several.
-    inside: usize,
     /// No packet to come is due before this: the last due time that was inside when the setting
     /// changed.
     floor: Instant,
@@ -35,6 +33,8 @@ pub(in crate::rules) struct DelayStage {
 /// The source of a packet's delay.
 #[derive(Debug)]
 enum Delays {
+    /// Each is the same.
+    Constant(u64),
     /// Each is drawn on its own, by the packet's number. The mean, which marks take, is next to the
     /// distribution.
     Drawn(DrawnDelay, u64),
@@ -57,6 +57,9 @@ impl Delays {
                 (tabulated(setup.tables).unwrap_or_else(|| DrawnDelay::new(setting)), *memory)
             }
         };
+        if drawn.is_constant() {
+            return Self::Constant(drawn.at(0));
+        }
         let mean = nanos(drawn.mean());
         if memory.is_zero() {
             Self::Drawn(drawn, mean)
@@ -66,17 +69,14 @@ impl Delays {
     }
 
     const fn are_constant(&self) -> bool {
-        match self {
-            Self::Drawn(drawn, _) | Self::Remembered(drawn, ..) => drawn.is_constant(),
-            Self::Traced(_) => false,
-        }
+        matches!(self, Self::Constant(_))
     }
 
     /// Returns the delay of a packet in nanoseconds.
     #[inline]
     fn of(&mut self, packet: &Packet, origin: Origin) -> u64 {
         match self {
-            Self::Drawn(drawn, _) if drawn.is_constant() => drawn.at(0),
+            Self::Constant(delay) => *delay,
             Self::Drawn(drawn, _) => drawn.at(origin.source.draw(packet).first()),
             Self::Remembered(drawn, _, latent) => drawn.at_gaussian(latent.at(packet.at)),
             Self::Traced(trace) => nanos(trace.delay(packet.at.since(origin.epoch))),
@@ -86,7 +86,9 @@ impl Delays {
     /// Returns the mean in nanoseconds; a trace has none.
     const fn mean(&self) -> Option<u64> {
         match self {
-            Self::Drawn(_, mean) | Self::Remembered(_, mean, _) => Some(*mean),
+            Self::Constant(mean) | Self::Drawn(_, mean) | Self::Remembered(_, mean, _) => {
+                Some(*mean)
+            }
             Self::Traced(_) => None,
         }
     }
@@ -94,7 +96,7 @@ impl Delays {
     /// Returns the delay of a mark that comes at `at`: nothing is drawn for it.
     fn of_mark(&self, at: Instant, origin: Origin) -> u64 {
         match self {
-            Self::Drawn(_, mean) | Self::Remembered(_, mean, _) => *mean,
+            Self::Constant(mean) | Self::Drawn(_, mean) | Self::Remembered(_, mean, _) => *mean,
             Self::Traced(trace) => nanos(trace.delay(at.since(origin.epoch))),
         }
     }
@@ -122,7 +124,30 @@ impl DelayStage {
         let line = Line::new(delays.are_constant(), setting.reorder);
         let (floor, latest) = (Instant::START, Instant::START);
         let holds_ends = setting.holds_ends;
-        Self { origin: setup.origin, delays, line, inside: 0, floor, latest, holds_ends }
+        Self { origin: setup.origin, delays, line, floor, latest, holds_ends }
+    }
+}
+
+impl DelayStage {
+    /// Returns the time at which a packet is due to leave that comes now.
+    #[inline(always)]
+    fn due(&mut self, packet: &Packet) -> Instant {
+        if packet.is_mark() {
+            return self.due_of_mark(packet.at);
+        }
+        let delay = match &mut self.delays {
+            Delays::Constant(delay) => *delay,
+            drawn => drawn.of(packet, self.origin),
+        };
+        packet.at.plus_nanos(delay)
+    }
+
+    fn due_of_mark(&self, at: Instant) -> Instant {
+        let delay = if self.holds_ends { self.delays.of_mark(at, self.origin) } else { 0 };
+        let due = at.plus_nanos(delay);
+        // A mark stays behind everything that came before it, also where packets overtake.
+        let may_overtake = self.line.may_overtake() || !self.holds_ends;
+        if may_overtake { due.max(self.latest) } else { due }
     }
 }
 
@@ -146,10 +171,23 @@ impl HoldingRule for DelayStage {
         if let Some(last) = inside.last() {
             self.floor = last.at;
         }
-        for packet in inside {
+        for mut packet in inside {
             let due = packet.at;
-            self.line.push(packet, due);
+            self.line.push(&mut packet, due);
         }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, packet: &mut Packet) -> Option<Instant> {
+        let due = self.due(packet).max(self.floor);
+        self.latest = self.latest.max(due);
+        self.line.push(packet, due);
+        self.line.first_due()
+    }
+
+    #[inline(always)]
+    fn give(&mut self, now: Instant, next: &mut Option<Instant>) -> Option<Output> {
+        self.line.pop(now, next)
     }
 
     fn takes_run(&mut self, _: &Packet) -> bool {
@@ -169,31 +207,12 @@ impl HoldingRule for DelayStage {
 }
 
 impl Stage for DelayStage {
-    #[inline]
-    fn handle(&mut self, packet: Packet) {
-        let due = if packet.is_mark() {
-            let delay = match self.holds_ends {
-                true => self.delays.of_mark(packet.at, self.origin),
-                false => 0,
-            };
-            let due = packet.at.plus_nanos(delay);
-            // A mark stays behind everything that came before it, also where packets overtake.
-            let may_overtake = self.line.may_overtake() || !self.holds_ends;
-            if may_overtake { due.max(self.latest) } else { due }
-        } else {
-            packet.at.plus_nanos(self.delays.of(&packet, self.origin))
-        };
-        let due = due.max(self.floor);
-        self.latest = self.latest.max(due);
-        self.inside += packet.count() as usize;
-        self.line.push(packet, due);
+    fn handle(&mut self, mut packet: Packet) {
+        self.take(&mut packet);
     }
 
-    #[inline]
     fn poll(&mut self, now: Instant) -> Option<Output> {
-        let output = self.line.pop(now)?;
-        self.inside -= output.packet().count() as usize;
-        Some(output)
+        self.give(now, &mut None)
     }
 
     #[inline]
@@ -202,6 +221,6 @@ impl Stage for DelayStage {
     }
 
     fn held(&self) -> usize {
-        self.inside
+        self.line.packets()
     }
 }
