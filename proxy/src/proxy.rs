@@ -72,11 +72,12 @@ impl Proxy {
         let Settings { spin, connect_timeout, negotiation_timeout, memory, per_source, .. } =
             settings;
         let Settings { amplification, tells_of_upstreams, kept_descriptors, .. } = settings;
-        let Settings { splices, runs, .. } = settings;
+        let Settings { splices, runs, coalesce, .. } = settings;
         let loops = workers.clamp(1, Settings::WORKERS_MAX);
         let options = LoopOptions {
             portable,
             runs,
+            coalesce,
             connect_timeout,
             negotiation_timeout,
             amplification,

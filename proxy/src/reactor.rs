@@ -161,6 +161,8 @@ pub(crate) struct Reactor {
     entries: Slab<TokenEntry>,
     retired: Vec<usize>,
     again: VecDeque<Token>,
+    /// Those that ask to be called again from a time on; few, so they are in no order.
+    later: Vec<(Instant, Token)>,
     clock: Clock,
     timer: Option<(Timer, Token)>,
     /// The time that the timer is set to.
@@ -199,6 +201,7 @@ impl Reactor {
             entries,
             retired: Vec::new(),
             again: VecDeque::new(),
+            later: Vec::new(),
             clock,
             timer,
             armed: None,
@@ -252,7 +255,28 @@ impl Reactor {
         }
     }
 
+    /// Reports nothing of a socket that was added, until it is heard [again](Self::unmute): who reads
+    /// it at times of its own need not be woken for what comes meanwhile.
+    ///
+    /// # Errors
+    /// When the system refuses, or has no timer for [times](Self::again_at) that are soon.
+    pub(crate) fn mute(&mut self, socket: &mut impl Source) -> io::Result<()> {
+        if self.timer.is_none() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        self.poll.registry().deregister(socket)
+    }
+
+    /// Reports a socket again; at once, if it has something to be read.
+    ///
+    /// # Errors
+    /// When the system refuses: it stays as it is.
+    pub(crate) fn unmute(&mut self, socket: &mut impl Source, token: Token) -> io::Result<()> {
+        self.poll.registry().register(socket, token, Interest::READABLE)
+    }
+
     fn retire(&mut self, token: Token) {
+        self.later.retain(|(_, later)| *later != token);
         self.entries[token.0] = TokenEntry::Retired;
         self.retired.push(token.0);
     }
@@ -266,6 +290,33 @@ impl Reactor {
     /// request per token at a time: the caller keeps count.
     pub(crate) fn again(&mut self, token: Token) {
         self.again.push_back(token);
+    }
+
+    /// Asks to be called again at a time. It is no time to be met to the microsecond: the loop sleeps
+    /// until then if it has nothing else to do, and is as late as it wakes. At most one request per
+    /// token at a time, this one or the [other](Self::again).
+    pub(crate) fn again_at(&mut self, at: Instant, token: Token) {
+        self.later.push((at, token));
+    }
+
+    /// Calls one at once that asked to be called later.
+    pub(crate) fn hasten(&mut self, token: Token) {
+        if let Some(place) = self.later.iter().position(|(_, later)| *later == token) {
+            self.later.swap_remove(place);
+            self.again.push_back(token);
+        }
+    }
+
+    /// Calls those whose time has come.
+    fn call_later(&mut self, now: Instant) {
+        let Self { later, again, .. } = self;
+        later.retain(|(at, token)| {
+            let is_due = *at <= now;
+            if is_due {
+                again.push_back(*token);
+            }
+            !is_due
+        });
     }
 
     /// Returns the next token that asked to be called again.
@@ -286,6 +337,7 @@ impl Reactor {
         let mut slept = false;
         loop {
             let now = self.clock.now();
+            self.call_later(now);
             let due = deadline.is_some_and(|at| at <= now);
             let must_rest = self.rest.as_mut().is_some_and(|rest| rest.is_due(now));
             let margin = if must_rest { REST_LEAST } else { self.spin };
@@ -318,6 +370,7 @@ impl Reactor {
                 if self.armed.is_some_and(|at| at <= now) {
                     self.armed = None;
                 }
+                self.call_later(now);
                 return Ok(now);
             }
         }
@@ -339,8 +392,8 @@ impl Reactor {
             && events.next().is_none()
     }
 
-    /// Sets the timer so that it leaves time to spin before the deadline, and says how long mio is
-    /// to wait itself. A timer that goes off before that stays as it is: to be woken once in vain
+    /// Sets the timer so that it leaves time to spin before the deadline, and to the first time at which
+    /// one is to be called again. Says how long mio is to wait itself. A timer that goes off before that stays as it is: to be woken once in vain
     /// costs no more than to set it anew each time that what was due first is done with.
     fn arm(
         &mut self,
@@ -348,9 +401,10 @@ impl Reactor {
         deadline: Option<Instant>,
         margin: Duration,
     ) -> Option<Duration> {
-        let at = deadline?;
+        let later = self.later.iter().map(|(at, _)| *at).min();
+        let at = deadline.into_iter().chain(later).min()?;
         let Some((timer, _)) = &self.timer else { return Some(at.since(now)) };
-        let wake = at - margin;
+        let wake = deadline.map(|at| at - margin).into_iter().chain(later).min()?;
         if self.armed.is_none_or(|armed| armed > wake) {
             if let Err(error) = timer.arm(wake.since(now)) {
                 log::warn!("the timer failed, deadlines are met to a millisecond: {error}");

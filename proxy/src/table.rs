@@ -9,14 +9,14 @@ use std::hash::{BuildHasherDefault, Hasher};
 )]
 pub(crate) type Table<K, P = usize> = std::collections::HashMap<K, P>;
 
-/// From numbers that are hashes already.
+/// From numbers that are hashes already, of half the length: there may be many.
 #[expect(
     clippy::disallowed_types,
     reason = "looked up for every packet; nothing depends on its order"
 )]
-pub(crate) type Hashed<V> = std::collections::HashMap<u64, V, BuildHasherDefault<AsItIs>>;
+pub(crate) type Hashed<V> = std::collections::HashMap<u32, V, BuildHasherDefault<AsItIs>>;
 
-/// Hashes a hash: it stays as it is.
+/// Hashes a hash: it stays as it is, in both halves, of which a table takes its bits.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AsItIs(u64);
 
@@ -31,8 +31,8 @@ impl Hasher for AsItIs {
         }
     }
 
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
+    fn write_u32(&mut self, hash: u32) {
+        self.0 = u64::from(hash) << 32 | u64::from(hash);
     }
 }
 

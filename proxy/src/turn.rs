@@ -104,6 +104,8 @@ pub(crate) struct LoopOptions {
     pub(crate) portable: bool,
     /// Let datagrams that come as a run cross as one.
     pub(crate) runs: bool,
+    /// How long datagrams that keep coming fast may wait to be read together.
+    pub(crate) coalesce: Duration,
     /// The time that an upstream has to answer a TCP connect.
     pub(crate) connect_timeout: Duration,
     /// The most bytes that an unproved UDP client gets per byte from it.

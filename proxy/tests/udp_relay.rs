@@ -133,6 +133,53 @@ fn each_client_gets_its_own_answers() {
     assert_eq!(proxy.stop().socket_count("1", Transport::Udp, "flows"), 50);
 }
 
+/// Waits would be seen that are a thousand times as long as usual.
+#[test]
+fn only_what_keeps_coming_fast_waits_to_be_read_with_others() {
+    let server = socket("127.0.0.1:0");
+    let mut settings = support::settings(&format!(
+        r#"{{ "listen": "udp://127.0.0.1:0", "upstream": "{}" }}"#,
+        server.local_addr().unwrap()
+    ));
+    settings.coalesce = Duration::from_millis(50);
+    let proxy = Running::with(settings);
+    let client = client(proxy.address(Transport::Udp));
+    let exchange = |count: u32| {
+        let begun = Instant::now();
+        for number in 0..count {
+            client.send(&number.to_be_bytes()).unwrap();
+            let (mut buffer, number) = ([0; 4], number.to_be_bytes());
+            loop {
+                let (_, peer) = server.recv_from(&mut buffer).unwrap();
+                if buffer == number {
+                    server.send_to(&buffer, peer).unwrap();
+                    break;
+                }
+            }
+            while receive(&client) != number {}
+        }
+        begun.elapsed()
+    };
+    // A hundred that waited would take five seconds each way.
+    let slow = exchange(100);
+    assert!(slow < Duration::from_secs(4), "{slow:?}");
+    // As fast as can be, for some time, so that some may wait; the last of them do for the last time.
+    let begun = Instant::now();
+    let mut sent = 0;
+    while begun.elapsed() < Duration::from_millis(200) {
+        client.send(&u32::MAX.to_be_bytes()).unwrap();
+        sent += 1;
+    }
+    let slow = exchange(100);
+    assert!(slow < Duration::from_secs(4), "{slow:?}");
+    let summary = proxy.stop();
+    let [up, down] = links(&summary);
+    let (missed, entered) = (up.missed_by_kernel.unwrap_or(0), up.entered);
+    assert_eq!((entered + missed, down.entered), (200 + sent, 200));
+    assert_eq!(up.delivered, entered);
+    assert_conserved(&summary);
+}
+
 /// The datagrams that arrive of 500 numbered ones, and the summary.
 fn numbered(profile: &str, portable: bool) -> (Vec<Vec<u8>>, Summary) {
     let server = socket("127.0.0.1:0");

@@ -333,6 +333,7 @@ impl ProxyArgs {
         settings.on_client = if self.json { None } else { first::hook() };
         settings.portable = self.portable;
         settings.spin = self.timing.spin.0;
+        settings.coalesce = self.timing.coalesce.0;
         settings.connect_timeout = self.connect_timeout.0;
         settings.amplification = self.amplification.0;
         settings.memory = plan::memory(self.memory)?;

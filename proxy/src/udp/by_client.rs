@@ -13,9 +13,14 @@ pub(super) struct ByClient<S = RandomState> {
 }
 
 impl<S: BuildHasher> ByClient<S> {
+    /// Returns a hash of a client. That some few have the same one costs less than longer ones do.
+    fn hash(&self, client: &FlowClient) -> u32 {
+        self.hasher.hash_one(client) as u32
+    }
+
     /// Returns the flow of a client.
     pub(super) fn find(&self, client: &FlowClient, flows: &Slab<Flow>) -> Option<usize> {
-        let mut place = self.first.get(&self.hasher.hash_one(client)).copied()?;
+        let mut place = self.first.get(&self.hash(client)).copied()?;
         while let Some(index) = place.index() {
             let flow = flows.get(index)?;
             if flow.client == *client {
@@ -28,13 +33,13 @@ impl<S: BuildHasher> ByClient<S> {
 
     /// Adds the flow at `index` of a client that has none. Returns the next one with the same hash.
     pub(super) fn insert(&mut self, client: &FlowClient, index: usize) -> Place {
-        let hash = self.hasher.hash_one(client);
+        let hash = self.hash(client);
         self.first.insert(hash, Place::of(index)).unwrap_or(Place::NONE)
     }
 
     /// Removes the flow at `index`, which was just taken out of the others.
     pub(super) fn remove(&mut self, index: usize, flow: &Flow, others: &mut Slab<Flow>) {
-        let hash = self.hasher.hash_one(&flow.client);
+        let hash = self.hash(&flow.client);
         let Some(first) = self.first.get_mut(&hash) else { return };
         if *first == Place::of(index) {
             *first = flow.alike;

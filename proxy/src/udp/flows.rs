@@ -77,7 +77,7 @@ pub(crate) struct Flow {
 const _: () = assert!(size_of::<Flow>() <= 280);
 
 /// The place of a flow, or of none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place(u32);
 
 impl Place {
@@ -130,7 +130,7 @@ impl Flow {
 pub(crate) struct Flows {
     slab: Slab<Flow>,
     by_client: ByClient,
-    by_ordinal: Table<u32>,
+    by_ordinal: Table<u32, Place>,
     sources: Sources,
     /// What gives them their ordinals, and says when the time of the rules began.
     route_shared: RouteShared,
@@ -204,12 +204,14 @@ impl Flows {
     /// Returns the places of the flows with the lowest ordinals above `after`, at most `most` of
     /// them and in order, and whether there are more.
     pub(crate) fn lowest(&self, after: u32, most: usize) -> (Vec<(u32, usize)>, bool) {
-        lowest(&self.by_ordinal, after, most)
+        let (found, more) = lowest(&self.by_ordinal, after, most);
+        let index = |(ordinal, place): (u32, Place)| Some((ordinal, place.index()?));
+        (found.into_iter().filter_map(index).collect(), more)
     }
 
     /// Returns the flow with this ordinal, unless it was closed.
     pub(crate) fn by_ordinal(&self, ordinal: u32) -> Option<usize> {
-        self.by_ordinal.get(&ordinal).copied()
+        self.by_ordinal.get(&ordinal).and_then(|place| place.index())
     }
 
     /// Returns the flow at `index`, unless it was closed.
@@ -260,7 +262,7 @@ impl Flows {
             newer: Place::NONE,
         });
         self.sources.add(address, 1);
-        self.by_ordinal.insert(ordinal, index);
+        self.by_ordinal.insert(ordinal, Place::of(index));
         self.append(index);
         index
     }

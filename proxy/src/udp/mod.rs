@@ -4,6 +4,7 @@
 mod alarms;
 mod asked;
 mod by_client;
+mod coalescing;
 mod counts;
 mod flow_orders;
 mod flows;
@@ -13,6 +14,7 @@ mod listening;
 mod old;
 mod parts;
 mod proofs;
+mod reading;
 mod rebind;
 mod release;
 mod send;
@@ -28,9 +30,10 @@ use crate::observed::FlowEvent;
 use crate::reactor::{Reactor, Readiness, RelayId, SocketKey};
 use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
-use crate::turn::Turn;
+use crate::turn::{LoopOptions, Turn};
 use alarms::UdpAlarms;
 use asked::Asked;
+use coalescing::Coalescing;
 use counts::UdpCounts;
 use flows::{Flow, Flows};
 pub(crate) use joined::Joiner;
@@ -42,23 +45,16 @@ use jostle_engine::profile::Timeline;
 use jostle_engine::rebinding::Rebinding;
 use jostle_engine::route::Route;
 use jostle_engine::stage::Stage;
-use jostle_sys::{SLOTS, carries_ecn, datagrams_missed, tells_missed};
+use jostle_sys::{carries_ecn, datagrams_missed, tells_missed};
 use listening::{UdpListener, UdpListeners};
 use old::OldSockets;
 use proofs::Proofs;
+use reading::SLOTS_LEAST;
 pub(crate) use rebind::check_addresses;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 use stray::Stray;
-
-/// The datagrams or runs of them that are read from a socket before the others have their turn.
-const SLOTS_PER_TURN: usize = 4 * SLOTS;
-
-/// The fewest that are asked for with one read: to ask for more costs a little each.
-const SLOTS_LEAST: usize = 4;
-
-/// As many bytes are read and sent at a time as stay in a processor's own cache.
-const BYTES_AT_A_TIME: usize = 256 << 10;
 
 /// The UDP half of a route.
 pub(crate) struct UdpRelay {
@@ -101,6 +97,7 @@ pub(crate) struct UdpRelay {
     portable: bool,
     /// The number that is asked for with the next read.
     slots: usize,
+    coalescing: Coalescing,
 }
 
 /// A socket of the relay.
@@ -153,7 +150,7 @@ impl UdpRelay {
             Asked::new(allowed, associations.clone())
         });
         let none = Timeline::default();
-        let portable = turn.options.portable;
+        let LoopOptions { portable, coalesce, .. } = turn.options;
         let lanes = Direction::BOTH.map(|direction| {
             let timeline = if rules_on { route.profile.timeline(direction) } else { &none };
             let mut lane = Lane::new(route, timeline, seed, direction, memory, turn.options.runs);
@@ -192,32 +189,8 @@ impl UdpRelay {
             draining: None,
             portable,
             slots: SLOTS_LEAST,
+            coalescing: Coalescing::new(if portable { Duration::ZERO } else { coalesce }),
         })
-    }
-
-    /// Asks to be called for a socket in its turn.
-    fn ask_again(&mut self, part: UdpPart, reactor: &mut Reactor) {
-        let (token, again) = match part {
-            UdpPart::Listener(index) => match self.listeners.get_mut(index) {
-                Some(listener) => (listener.token, &mut listener.again),
-                None => return,
-            },
-            UdpPart::Flow(index) => match self.flows.get_mut(index) {
-                Some(flow) => (flow.socket.1, &mut flow.again),
-                None => return,
-            },
-            UdpPart::Old(index) => match self.old.get_mut(index) {
-                Some(old) => (old.token, &mut old.again),
-                None => return,
-            },
-            UdpPart::Stray => match &mut self.stray {
-                Some(stray) => (stray.token, &mut stray.again),
-                None => return,
-            },
-        };
-        if !std::mem::replace(again, true) {
-            reactor.again(token);
-        }
     }
 
     fn close(&mut self, index: usize, reactor: &mut Reactor, descriptors: &mut Descriptors) {
@@ -228,6 +201,7 @@ impl UdpRelay {
             self.close_old_with(old, reactor);
             descriptors.give(1);
         }
+        self.coalescing.forget(UdpPart::Flow(index));
         let Flow { socket: (mut socket, token), ordinal, mut missed, client, .. } =
             self.flows.remove(index);
         let told = datagrams_missed(&socket, self.portable);
@@ -362,86 +336,17 @@ impl UdpRelay {
     }
 }
 
-/// Returns how many datagrams or runs to ask for with the next read, behind one that asked for so many
-/// and got `count` of together so many bytes.
-fn slots_next(asked: usize, count: usize, bytes: usize) -> usize {
-    let most = BYTES_AT_A_TIME / (bytes / count.max(1)).max(1);
-    let wanted = if count < asked { 2 * count } else { SLOTS };
-    wanted.min(most).clamp(SLOTS_LEAST, SLOTS)
-}
-
 impl Relay for UdpRelay {
     fn note(&mut self, socket: SocketKey, _: Readiness, turn: &mut Turn) {
         if self.draining.is_none() {
-            self.ask_again(UdpPart::of(socket), &mut turn.reactor);
+            self.ask_again(UdpPart::of(socket), turn);
         }
     }
 
     /// Reads a socket that has something, up to a fair share.
     fn serve(&mut self, socket: SocketKey, turn: &mut Turn) {
-        let part = UdpPart::of(socket);
         self.end_associations(turn);
-        let mut left = SLOTS_PER_TURN;
-        while left > 0 {
-            let (socket, again) = match part {
-                UdpPart::Listener(index) => match self.listeners.get_mut(index) {
-                    Some(listener) => (&listener.socket, &mut listener.again),
-                    None => return,
-                },
-                UdpPart::Flow(index) => match self.flows.get_mut(index) {
-                    Some(flow) if self.listeners.is_retired(flow.client.listener) => {
-                        flow.again = false;
-                        return;
-                    }
-                    Some(flow) => (&flow.socket.0, &mut flow.again),
-                    None => return,
-                },
-                UdpPart::Old(index) => {
-                    let flow = self.old.flow(index).and_then(|flow| self.flows.get(flow));
-                    let is_over =
-                        flow.is_none_or(|flow| self.listeners.is_retired(flow.client.listener));
-                    match self.old.get_mut(index) {
-                        Some(old) if is_over => {
-                            old.again = false;
-                            return;
-                        }
-                        Some(old) => (&old.socket, &mut old.again),
-                        None => return,
-                    }
-                }
-                UdpPart::Stray => match &mut self.stray {
-                    Some(stray) => (&stray.socket, &mut stray.again),
-                    None => return,
-                },
-            };
-            *again = false;
-            let asked = self.slots.min(left);
-            match turn.datagrams.inbox.receive(socket, asked) {
-                Ok(count) => {
-                    let bytes = turn.datagrams.inbox.received().map(|one| one.bytes.len()).sum();
-                    self.slots = slots_next(asked, count, bytes);
-                    left -= count;
-                    let goes_on = self.take(part, turn);
-                    self.let_go(turn);
-                    if !goes_on || count < asked {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    left = left.saturating_sub(SLOTS);
-                    match error.kind() {
-                        io::ErrorKind::WouldBlock => return,
-                        io::ErrorKind::Interrupted => {}
-                        io::ErrorKind::ConnectionRefused => self.note_refusals(1, turn),
-                        _ => {
-                            log::debug!("route {}: receiving: {error}", self.route.name);
-                            self.counts.receive_failed += 1;
-                        }
-                    }
-                }
-            }
-        }
-        self.ask_again(part, &mut turn.reactor);
+        self.read(UdpPart::of(socket), turn);
     }
 
     fn work(&mut self, turn: &mut Turn) -> Option<Instant> {
@@ -508,6 +413,9 @@ impl Relay for UdpRelay {
 
     fn listen_only(&mut self, addresses: &[SocketAddr], turn: &mut Turn) {
         self.listeners.retire_others(addresses, &mut turn.reactor);
+        for index in self.listeners.retired() {
+            self.coalescing.forget(UdpPart::Listener(index));
+        }
         self.allow();
     }
 
@@ -516,15 +424,16 @@ impl Relay for UdpRelay {
             return;
         }
         self.draining = Some(turn.now);
+        self.end_coalescing(turn);
         // What has come so far is read; then the listeners are only there to answer from.
         for index in self.listeners.indices() {
-            self.ask_again(UdpPart::Listener(index), &mut turn.reactor);
+            self.ask_again(UdpPart::Listener(index), turn);
         }
         for index in self.flows.indices() {
-            self.ask_again(UdpPart::Flow(index), &mut turn.reactor);
+            self.ask_again(UdpPart::Flow(index), turn);
         }
         for index in self.old.indices() {
-            self.ask_again(UdpPart::Old(index), &mut turn.reactor);
+            self.ask_again(UdpPart::Old(index), turn);
         }
         // Nobody would read a fresh socket.
         self.rebinding.set_timeline(turn.now, &Timeline::default());

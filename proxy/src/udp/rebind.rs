@@ -55,10 +55,11 @@ impl UdpRelay {
         let (mut socket, token) = std::mem::replace(&mut flow.socket, fresh);
         let missed = std::mem::take(&mut flow.missed);
         flow.rebinds += 1;
+        let upstream = flow.receiver();
         // What it was to read the relay reads from the old socket, which reports anew.
         flow.again = false;
+        self.coalescing.forget(UdpPart::Flow(index));
         turn.reactor.remove(&mut socket, token);
-        let upstream = flow.receiver();
         // It was bound, so it has an address.
         let from = socket.local_addr().unwrap_or(to);
         self.tell_of_rebind(rebound, [from, to], upstream, turn);

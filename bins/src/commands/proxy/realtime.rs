@@ -21,6 +21,16 @@ pub(super) struct Timing {
         help_heading = "The relays"
     )]
     pub(super) spin: Span,
+    /// Let UDP datagrams that keep coming at more than 100,000 a second wait so long, to be read and
+    /// sent many at a time, at a fraction of the processor time; 0s: never
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "50us",
+        hide_short_help = true,
+        help_heading = "The relays"
+    )]
+    pub(super) coalesce: Span,
     /// Run before all ordinary programs, to be on time
     ///
     /// So packets leave on time on a busy machine too. It asks for SCHED_FIFO, and for memory that is
