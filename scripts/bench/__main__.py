@@ -42,18 +42,17 @@ def programs_of(row, args):
     load = [*row.load, *size]
     chosen = {}
     for build, path in builds.items():
-        chosen[f"jostle{build}"] = (programs.jostle(path), load)
+        # How late a relay without a delay is, for one, tells nothing.
+        if row.plain:
+            chosen[f"jostle{build}"] = (programs.jostle(path), load)
         for name, (arguments, more) in row.variants.items():
             chosen[f"{name}{build}"] = (programs.jostle(path, arguments), [*load, *more])
-    # How late a relay without a delay is tells nothing.
-    if row.load[0] == "lateness":
-        chosen = {name: value for name, value in chosen.items() if not name.startswith("jostle")}
     for peer in row.peers:
         if args.peers == "all" or args.peers == "goal" and peer == row.against:
             chosen[peer] = (programs.PEERS[peer], load)
     alone = {name: partial(measure.load_alone, load) for name, load in row.alone.items()}
     return alone | {
-        name: partial(measure.measure, command, row.protocol, load)
+        name: partial(measure.measure, command, row.protocol, load, pinned=row.pinned)
         for name, (command, load) in chosen.items()
     }
 

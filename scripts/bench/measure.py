@@ -83,16 +83,27 @@ def printed(command, seconds_max):
     return json.loads(done.stdout)
 
 
-def measure(command, protocol, load, seconds_max=60):
-    """What jostle-load prints about one relay."""
+def measure(command, protocol, load, seconds_max=60, pinned=True):
+    """What jostle-load prints about one relay, and how often its workers waited for each other."""
     ports = (next(PORTS), next(PORTS) - 1)
     if ports[0] > PORTS_LAST:
         raise Skip("out of ports")
-    load_processor, relay_processor = processors()
+    both = ",".join(processors())
+    load_processor, relay_processor = processors() if pinned else (both, both)
     with tempfile.TemporaryDirectory() as folder:
         relay = Running(command, protocol, ports, Path(folder), relay_processor)
         with relay as process:
             listen, upstream = (f"127.0.0.1:{port}" for port in ports)
             arguments = ["--to", listen, "--sink", upstream, "--of", str(process)]
             command = ["taskset", "-c", load_processor, os.environ["LOAD"], *load, *arguments]
-            return printed(command, seconds_max)
+            told = printed(command, seconds_max)
+        return told | contended(relay.said())
+
+
+def contended(said):
+    """How often workers waited for each other, by the last object that jostle printed."""
+    try:
+        waits = json.loads(said.splitlines()[-1])["contended"]
+    except (IndexError, ValueError, KeyError):
+        return {}
+    return {"contended": sum(waits.values())}

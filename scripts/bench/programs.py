@@ -157,9 +157,9 @@ class Running:
             self.command = ["taskset", "-c", processor, *self.command]
 
     def __enter__(self):
-        with open(self.folder / "stderr", "wb") as errors:
+        with open(self.folder / "stderr", "wb") as errors, open(self.folder / "stdout", "wb") as out:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
+                self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors
             )
         until = time.monotonic() + 10
         while not listens(self.protocol, self.port):
@@ -169,6 +169,10 @@ class Running:
                 raise Skip(f"{' '.join(self.command)}: {text[-300:]}")
             time.sleep(0.02)
         return self.process.pid
+
+    def said(self):
+        """What it has printed."""
+        return (self.folder / "stdout").read_text(errors="replace")
 
     def __exit__(self, *_):
         self.process.terminate()

@@ -23,6 +23,10 @@ class Row:
     figure_max: float = None
     # Programs of jostle's own beside the plain one: name -> (arguments, more of the load).
     variants: dict = field(default_factory=dict)
+    # Whether the plain one is measured.
+    plain: bool = True
+    # Whether relay and load have a processor each, and not both of them together.
+    pinned: bool = True
     # Which of them the goal speaks of.
     subject: str = "jostle"
     # Loads that run without a relay, to see what the machine does: name -> load.
@@ -122,9 +126,22 @@ def delay_rows():
             f"delay-{rate // 1000}k", f"delay 20 ms, Poisson, {rate:,} packets/s, p50 late (p99: 60 µs, 150 without)", "udp",
             load, "lateness.p50_us", "µs", [], None, None, 10,
             variants={"delay": (delay, []), "delay, --realtime": ([*delay, "--realtime"], [])},
-            alone={"the machine": clock, "the machine, --realtime": [*clock, "--realtime"]},
+            plain=False, alone={"the machine": clock, "the machine, --realtime": [*clock, "--realtime"]},
             subject="delay, --realtime", beside=LATE,
         )
+
+
+def worker_rows():
+    # The load is a fraction of what the model takes, so that one worker is what limits the rate.
+    load = ["streams", "--connections", "32", *SLOW, "--for", "2s"]
+    delay = ["--up-delay", "1ms"]
+    several = [*delay, "--workers", "2", "--spread"]
+    yield Row(
+        "workers", "TCP bulk, modelled route (up 1 ms), 32 connections, one worker and two", "tcp",
+        load, "ns_per_kib", "ns/KiB", [], "1 worker",
+        variants={"1 worker": (delay, []), "2 workers": (several, [])},
+        plain=False, pinned=False, beside={**SPEED, "waits": "contended"},
+    )
 
 
 def alone_rows():
@@ -152,5 +169,5 @@ def alone_rows():
         )
 
 
-GROUPS = (udp_rows, tcp_rows, memory_rows, delay_rows, alone_rows)
+GROUPS = (udp_rows, tcp_rows, memory_rows, delay_rows, worker_rows, alone_rows)
 ROWS = {row.name: row for rows in GROUPS for row in rows()}
