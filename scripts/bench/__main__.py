@@ -45,6 +45,8 @@ def programs_of(row, args):
         chosen[f"jostle{build}"] = (programs.jostle(path), load)
         for name, (arguments, more) in row.variants.items():
             chosen[f"{name}{build}"] = (programs.jostle(path, arguments), [*load, *more])
+    if row.direct:
+        chosen["direct"] = (None, load)
     # How late a relay without a delay is tells nothing.
     if row.load[0] == "lateness":
         chosen = {name: value for name, value in chosen.items() if not name.startswith("jostle")}
