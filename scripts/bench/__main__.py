@@ -47,6 +47,8 @@ def programs_of(row, args):
             chosen[f"jostle{build}"] = (programs.jostle(path), load)
         for name, (arguments, more) in row.variants.items():
             chosen[f"{name}{build}"] = (programs.jostle(path, arguments), [*load, *more])
+    if row.direct:
+        chosen["direct"] = (None, load)
     for peer in row.peers:
         if args.peers == "all" or args.peers == "goal" and peer == row.against:
             chosen[peer] = (programs.PEERS[peer], load)

@@ -84,19 +84,33 @@ def printed(command, seconds_max):
 
 
 def measure(command, protocol, load, seconds_max=60, pinned=True):
-    """What jostle-load prints about one relay, and how often its workers waited for each other."""
+    """What jostle-load prints about one relay, and how often its workers waited for each other.
+
+    Without a command there is no relay: the ends of the load meet at one port.
+    """
     ports = (next(PORTS), next(PORTS) - 1)
     if ports[0] > PORTS_LAST:
         raise Skip("out of ports")
     both = ",".join(processors())
     load_processor, relay_processor = processors() if pinned else (both, both)
+    listen, upstream = (f"127.0.0.1:{port}" for port in ports)
+
+    def loaded(to, process):
+        arguments = ["--to", to, "--sink", upstream, "--of", str(process)]
+        command = ["taskset", "-c", load_processor, os.environ["LOAD"], *load, *arguments]
+        return printed(command, seconds_max)
+
+    if command is None:
+        # In place of a relay, a program that takes no time.
+        with subprocess.Popen(["sleep", str(seconds_max)]) as idle:
+            try:
+                return loaded(upstream, idle.pid)
+            finally:
+                idle.kill()
     with tempfile.TemporaryDirectory() as folder:
         relay = Running(command, protocol, ports, Path(folder), relay_processor)
         with relay as process:
-            listen, upstream = (f"127.0.0.1:{port}" for port in ports)
-            arguments = ["--to", listen, "--sink", upstream, "--of", str(process)]
-            command = ["taskset", "-c", load_processor, os.environ["LOAD"], *load, *arguments]
-            told = printed(command, seconds_max)
+            told = loaded(listen, process)
         return told | contended(relay.said())
 
 

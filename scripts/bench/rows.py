@@ -31,6 +31,8 @@ class Row:
     subject: str = "jostle"
     # Loads that run without a relay, to see what the machine does: name -> load.
     alone: dict = field(default_factory=dict)
+    # Whether the load is measured without a relay as well: what no relay can go below.
+    direct: bool = False
     # Other figures that are told: label -> path.
     beside: dict = field(default_factory=dict)
 
@@ -95,7 +97,7 @@ def tcp_rows():
     ):
         yield Row(
             name, f"1-byte ping-pong, p50, {text}", "tcp", ["ping-pong", *load], "times.p50_us",
-            "µs", TCP_PEERS, "haproxy (splice)", goal, beside=TRIPS,
+            "µs", TCP_PEERS, "haproxy (splice)", goal, direct=True, beside=TRIPS,
         )
     yield Row(
         "connects", "connection set-up, 32 at once", "tcp", ["connects"], "ns_per_connection",
