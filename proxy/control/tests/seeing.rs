@@ -6,11 +6,13 @@ mod support;
 
 use jostle_common::chance::Direction;
 use jostle_common::transport::Transport;
+use jostle_engine::counters::CrossCounters;
+use jostle_engine::route::Configuration;
 use jostle_proxy::{Distribution, Selection};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -106,6 +108,66 @@ fn all_that_is_told_of_a_run_agrees_packet_by_packet() {
     assert_eq!(found["jostle_event_readers"], 1.0);
     let lines = found["jostle_event_lines_written_total"] + found["jostle_event_lines_queued"];
     assert_eq!((lines, found["jostle_event_lines_lost_total"]), (count as f64, 0.0));
+}
+
+/// A packet each millisecond for the first 300, and one at once. Of four the rule takes one, and the
+/// others are doubled; what comes from outside has the same rules and its own counts.
+#[test]
+fn traffic_of_others_has_counts_of_its_own() {
+    const PROFILE: &str = r#"{ "phases": [
+        { "for": "300ms", "up": [
+            { "rule": "cross", "rate": "1Mbit/s", "size": "125B" }, { "rule": "drop", "every": 4 },
+            { "rule": "duplicate", "chance": "100%" }, { "rule": "delay", "time": "1ms" } ] },
+        {} ] }"#;
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let upstream = server.local_addr().unwrap();
+    let text = format!(
+        r#"{{ "proxies": [ {{ "name": "web", "listen": "udp://127.0.0.1:0",
+            "upstream": "{upstream}", "profile": {PROFILE} }} ] }}"#
+    );
+    let no_files = |_: &str| Err("no files".to_owned());
+    let routes = Configuration::from_json(&text, &no_files).unwrap().routes;
+    let running = Running::with(routes);
+    let labels = r#"route="web",protocol="udp",direction="up""#;
+    let cross = |found: &BTreeMap<String, f64>, what: &str| {
+        found.get(&format!(r#"jostle_cross_packets_total{{{labels},what="{what}"}}"#)).copied()
+    };
+    assert_eq!(cross(&samples(&metrics(&running)), "sent"), None, "there is none yet");
+
+    let listen = running.control.routes().unwrap()[0].listeners[0].address;
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"ping", listen).unwrap();
+    // Nothing of it is left inside then.
+    wait_until("the end of it", || {
+        let link = &running.control.counters().unwrap().links[0];
+        link.cross.is_some_and(|cross| cross.delivered == 452) && link.delivered == 2
+    });
+    let found = samples(&metrics(&running));
+    let counts =
+        ["sent", "copied", "delivered", "discarded", "refused"].map(|what| cross(&found, what));
+    assert_eq!(counts, [301.0, 226.0, 452.0, 75.0, 0.0].map(Some));
+    assert_eq!(found[&format!("jostle_cross_bytes_total{{{labels}}}")], 452.0 * 125.0);
+    let summary = running.control.counters().unwrap();
+    let link = summary.link("web", Transport::Udp, Direction::Up).unwrap();
+    let CrossCounters { sent, copies, delivered, discarded, held, refused, bytes, goodput } =
+        link.cross.unwrap();
+    assert_eq!([sent, copies, delivered, discarded, held, refused], [301, 226, 452, 75, 0, 0]);
+    // Of constant traffic all that arrives is of use, but for the last and its copy: these find
+    // that their rule has gone.
+    assert_eq!((bytes, goodput), (452 * 125, 450 * 125));
+
+    // In no other count is anything of it, nor on the way back.
+    let of = |name: &str| found[&format!("{name}{{{labels}}}")];
+    assert_eq!(of("jostle_packets_received_total"), 1.0);
+    assert_eq!(of("jostle_packets_copied_total"), 1.0);
+    assert_eq!(of("jostle_sent_bytes_total"), 8.0);
+    assert_eq!(of("jostle_held_packets"), 0.0);
+    let fates = found.iter().filter(|(name, _)| name.starts_with("jostle_packets_total"));
+    assert_eq!(fates.map(|(_, count)| count).sum::<f64>(), 2.0);
+    let names = found.keys().filter(|name| name.starts_with("jostle_cross"));
+    assert!(names.clone().count() == 6 && names.clone().all(|name| name.contains("\"up\"")));
+    for body in [metrics(&running), open_metrics(&running).body] {
+        assert!(body.contains("# TYPE jostle_cross_"), "{body}");
+    }
 }
 
 #[test]
