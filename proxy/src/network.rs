@@ -9,15 +9,13 @@ mod flows;
 
 pub(crate) use flows::merge;
 
-use crate::alarm::Alarm;
-use crate::associations::SharedAssociations;
 use crate::kinds;
 use crate::listener::{Listener, ListeningSet, Opened};
 use crate::loop_state::{LoopState, LoopStates};
 use crate::orders::{Began, OrderError, Prepared, Reach, RouteId, RouteState};
 use crate::relay::{Ending, Relay, RelayPlan};
 use crate::resolve::{Answer, Upstream};
-use crate::route_shared::{RoutePart, RouteShared};
+use crate::route_shared::RoutePart;
 use crate::routes::{RelayPlace, RouteEntry, RouteNode, Routes};
 use crate::settings::StartError;
 use crate::shared::{Lock, Waits};
@@ -38,16 +36,6 @@ use std::time::Duration;
 /// of many connections by each one's share.
 const ROUTE_SHARE: u64 = 2;
 
-/// What a route keeps while its relays come and go.
-#[derive(Clone, Copy)]
-struct Kept<'a> {
-    route: &'a Route,
-    id: RouteId,
-    memory: &'a Memory,
-    associations: &'a SharedAssociations,
-    route_shared: &'a [RouteShared; 2],
-}
-
 /// The routes of all loops, and how they are changed. Clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
@@ -59,8 +47,8 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// A network without routes, for so many loops. `seed` is for the routes that have none of their
-    /// own; what they hold is charged to `memory`.
+    /// A network without routes, for so many loops. `seed` is for the routes that have none of
+    /// their own; what they hold is charged to `memory`.
     pub(crate) fn new(seed: u64, memory: Memory, loops: usize, waits: &Waits) -> Self {
         Self { seed, loops, memory, routes: Lock::new(Routes::default(), waits) }
     }
@@ -157,33 +145,24 @@ impl Network {
     ) -> Result<RouteId, OrderError> {
         let listeners = listening.listeners(&route.name);
         let memory = self.memory.part(self.memory.limit() / ROUTE_SHARE);
-        let associations = SharedAssociations::default();
-        let (id, loops, route_shared) =
-            (routes.next_id(), self.loops_of(&route), Default::default());
-        let kept = Kept {
-            route: &route,
-            id,
-            memory: &memory,
-            associations: &associations,
-            route_shared: &route_shared,
-        };
-        let mut relays = Vec::new();
+        let loops = self.loops_of(&route);
+        let (id, sites) = (routes.next_id(), home..home + loops);
+        let mut entry = RouteEntry::new(id, route, upstream, listeners, sites, memory);
         for nth in 0..loops {
             for transport in Transport::ALL {
                 let opened = listening.take(transport, nth);
-                let Some(upstream) = upstream.as_ref().filter(|_| !opened.is_empty()) else {
-                    continue;
-                };
-                let part = RoutePart { nth, of: loops };
+                let upstream = entry.upstream.clone().filter(|_| !opened.is_empty());
+                let Some(upstream) = upstream else { continue };
                 let made = loop_states.at(home + nth).and_then(|loop_state| {
-                    let made =
-                        self.make(transport, part, kept, upstream.clone(), opened, loop_state);
+                    let made = self.make(transport, nth, &entry, upstream, opened, loop_state);
                     Ok((loop_state.number, made.map_err(StartError::from)?))
                 });
                 match made {
-                    Ok((number, index)) => relays.push(RelayPlace { number, transport, index }),
+                    Ok((number, index)) => {
+                        entry.relays.push(RelayPlace { number, transport, index });
+                    }
                     Err(error) => {
-                        for RelayPlace { number, index, .. } in relays {
+                        for RelayPlace { number, index, .. } in entry.relays {
                             let LoopState { fleet, turn, .. } = loop_states.at(number)?;
                             fleet.remove(index, Ending::Reset, turn);
                         }
@@ -193,50 +172,36 @@ impl Network {
             }
         }
         let own = &mut loop_states.leader().turn.own;
-        own_addresses(&listeners).for_each(|address| own.add(address));
-        warn_of_openness(&route, &listeners);
-        let circles = Alarm::default();
-        Ok(routes.add(RouteEntry {
-            id,
-            route,
-            upstream,
-            listeners,
-            home,
-            loops,
-            relays,
-            route_shared,
-            associations,
-            memory,
-            circles,
-        }))
+        own_addresses(&entry.listeners).for_each(|address| own.add(address));
+        warn_of_openness(&entry);
+        Ok(routes.add(entry))
     }
 
+    /// Makes the relay of a transport that is the `nth` part of a route.
     fn make(
         &self,
         transport: Transport,
-        part: RoutePart,
-        kept: Kept<'_>,
+        nth: usize,
+        entry: &RouteEntry,
         upstream: Upstream,
         opened: Vec<Opened>,
         loop_state: &mut LoopState,
     ) -> io::Result<usize> {
-        let Kept { route, memory, associations, .. } = kept;
         let LoopState { fleet, turn, rules_on, .. } = loop_state;
-        let route_shared = &kept.route_shared[(transport == Transport::Tcp) as usize];
         let plan = RelayPlan {
             id: fleet.next_id(),
-            route,
-            seed: route.seed.unwrap_or(self.seed),
+            route: &entry.route,
+            seed: entry.route.seed.unwrap_or(self.seed),
             upstream,
-            associations,
-            memory,
-            route_shared,
-            part,
+            associations: &entry.associations,
+            memory: &entry.memory,
+            route_shared: &entry.route_shared[(transport == Transport::Tcp) as usize],
+            part: RoutePart { nth, of: entry.loops },
             rules_on: *rules_on,
         };
         let relay = kinds::relay(transport, plan, opened, turn)?;
         turn.descriptors.add_relay(transport);
-        Ok(fleet.add(relay, kept.id.serial))
+        Ok(fleet.add(relay, entry.id.serial))
     }
 
     /// Removes a route, whose relays drain for `drain` at most.
@@ -327,7 +292,8 @@ impl Network {
         })
     }
 
-    /// Changes the profile of a route, if the change succeeds and the route can have what comes of it.
+    /// Changes the profile of a route, if the change succeeds and the route can have what comes of
+    /// it.
     fn change_profile(
         &self,
         id: RouteId,
@@ -496,7 +462,8 @@ fn refuse_circle(
 }
 
 /// Warns of a route that anybody may go through.
-fn warn_of_openness(route: &Route, listeners: &[Listener]) {
+fn warn_of_openness(entry: &RouteEntry) {
+    let RouteEntry { route, listeners, .. } = entry;
     let Some(Forward { protocol, user: None, .. }) = route.destination.forward() else { return };
     let is_open = |listener: &&Listener| !listener.address.ip().to_canonical().is_loopback();
     if let Some(listener) = listeners.iter().find(is_open) {

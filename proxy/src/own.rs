@@ -1,9 +1,11 @@
-//! The addresses that are ours: of this machine, and of the datagram sockets that the proxy listens on.
+//! The addresses that are ours: of this machine, and of the datagram sockets that the proxy listens
+//! on.
 //!
-//! What claims to come from such a socket is forged, for none of them ever sends to another: it would
-//! be answered there, and the answer here, for ever.
+//! What claims to come from such a socket is forged, for none of them ever sends to another: it
+//! would be answered there, and the answer here, for ever.
 
 use crate::shared::{Shared, Waits};
+use jostle_forward::{Allowed, Target};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -70,6 +72,12 @@ pub(crate) fn hears(at: IpAddr, to: IpAddr) -> bool {
     // An IPv6 wildcard hears IPv4 too, unless the system was told otherwise.
     let hears_family = at.is_ipv6() || to.is_ipv4();
     at == to || (at.is_unspecified() && hears_family && is_of_this_machine(to))
+}
+
+/// Returns true if clients may reach a target at an address that it has.
+pub(crate) fn may_reach(allowed: &Allowed, target: &Target, address: IpAddr) -> bool {
+    allowed.judge_address(target, address).is_ok()
+        && (allowed.judge_own(target, address).is_ok() || !is_of_this_machine(address))
 }
 
 /// Returns true if an address belongs to this machine: what is sent there leaves from there.

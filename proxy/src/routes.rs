@@ -13,6 +13,7 @@ use jostle_engine::memory::Memory;
 use jostle_engine::route::Route;
 use slab::Slab;
 use std::net::SocketAddr;
+use std::ops::Range;
 
 /// The routes of a proxy, which all its loops look at.
 #[derive(Debug, Default)]
@@ -56,6 +57,30 @@ pub(crate) struct RelayPlace {
 }
 
 impl RouteEntry {
+    /// Makes the entry of a route that these loops are to have, without relays.
+    pub(crate) fn new(
+        id: RouteId,
+        route: Route,
+        upstream: Option<Upstream>,
+        listeners: Vec<Listener>,
+        loops: Range<usize>,
+        memory: Memory,
+    ) -> Self {
+        Self {
+            id,
+            route,
+            upstream,
+            listeners,
+            associations: SharedAssociations::default(),
+            home: loops.start,
+            loops: loops.len(),
+            relays: Vec::new(),
+            route_shared: Default::default(),
+            memory,
+            circles: Alarm::default(),
+        }
+    }
+
     /// Returns the place of the relay of a transport in the fleet of a loop.
     pub(crate) fn relay(&self, number: usize, transport: Transport) -> Option<usize> {
         let is_it = |one: &&RelayPlace| one.number == number && one.transport == transport;
@@ -73,7 +98,7 @@ impl RouteEntry {
     }
 
     /// Returns the loops that have it.
-    pub(crate) const fn loop_states(&self) -> std::ops::Range<usize> {
+    pub(crate) const fn loop_states(&self) -> Range<usize> {
         self.home..self.home + self.loops
     }
 
@@ -162,8 +187,9 @@ impl Routes {
         refuse_circle(&nodes, nodes.len() - 1..nodes.len())
     }
 
-    /// Takes new addresses for the upstream of the route that one of its relays, of that loop, asked
-    /// for. Returns those that do not lead back to it, or `None` if the route leads elsewhere by now.
+    /// Takes new addresses for the upstream of the route that one of its relays, of that loop,
+    /// asked for. Returns those that do not lead back to it, or `None` if the route leads elsewhere
+    /// by now.
     pub(crate) fn learn(
         &mut self,
         loop_state: usize,
@@ -211,10 +237,7 @@ impl Routes {
 
 /// Refuses a circle through one of `starts`: one packet would go round for ever, and open a flow
 /// each time.
-fn refuse_circle(
-    nodes: &[RouteNode<'_>],
-    starts: std::ops::Range<usize>,
-) -> Result<(), StartError> {
+fn refuse_circle(nodes: &[RouteNode<'_>], starts: Range<usize>) -> Result<(), StartError> {
     for transport in Transport::ALL {
         let listens =
             |node: &RouteNode<'_>| node.listeners.iter().any(|one| one.protocol == transport);

@@ -20,18 +20,18 @@ pub enum Refused {
     /// The list does not have it.
     #[error("it is not on the list of targets (--allow)")]
     NotListed,
-    /// Its address is not of the public internet.
+    /// Its address is not of the public internet, or this machine's own.
     #[error(
-        "its address is private, and who reaches this proxy from elsewhere must not reach it; list \
-         the address itself (--allow) if that is meant"
+        "its address is private or this machine's, and who reaches this proxy from elsewhere must \
+         not reach it; list the address itself (--allow) if that is meant"
     )]
     Private,
 }
 
 impl Allowed {
     /// Makes a list. An empty one has every target. With `public_only` addresses that are not of
-    /// the public internet are refused unless the list has them as addresses: that is for proxies
-    /// that others than this machine reach.
+    /// the public internet, and this machine's own, are refused unless the list has them as
+    /// addresses: that is for proxies that others than this machine reach.
     ///
     /// # Errors
     /// Says of the first entry that cannot be read what to write instead.
@@ -83,7 +83,7 @@ impl Allowed {
     /// When it may not be reached.
     pub fn judge_address(&self, target: &Target, address: IpAddr) -> Result<(), Refused> {
         let address = address.to_canonical();
-        if self.entries.iter().any(|entry| has_address(entry, address, target.port)) {
+        if self.lists_address(target, address) {
             return Ok(());
         }
         let listed = self.entries.is_empty()
@@ -95,6 +95,23 @@ impl Allowed {
             return Err(Refused::NotListed);
         }
         if self.public_only && !is_public(address) { Err(Refused::Private) } else { Ok(()) }
+    }
+
+    /// Judges an address that is this machine's own, which [`judge_address`](Self::judge_address)
+    /// has passed. A public one too is reached past the machine's firewall from here.
+    ///
+    /// # Errors
+    /// When it may not be reached.
+    pub fn judge_own(&self, target: &Target, own: IpAddr) -> Result<(), Refused> {
+        match self.public_only && !self.lists_address(target, own) {
+            true => Err(Refused::Private),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns true if an address is listed itself.
+    fn lists_address(&self, target: &Target, address: IpAddr) -> bool {
+        self.entries.iter().any(|entry| has_address(entry, address, target.port))
     }
 }
 

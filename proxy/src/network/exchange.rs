@@ -1,21 +1,19 @@
 //! The exchange of one route for another: what is the same goes on, what is not drains, and what
 //! fails is undone.
 
-use super::{Kept, Network, are_there, own_addresses, refuse_circle, touch, warn_of_openness};
-use crate::alarm::Alarm;
-use crate::associations::SharedAssociations;
+use super::{Network, are_there, own_addresses, refuse_circle, touch, warn_of_openness};
 use crate::listener::{ListeningSet, Opened, beside};
 use crate::loop_state::{LoopState, LoopStates};
 use crate::orders::{OrderError, Prepared, Reach, RouteId};
 use crate::relay::Ending;
 use crate::resolve::Upstream;
-use crate::route_shared::{RoutePart, RouteShared};
 use crate::routes::{RelayPlace, RouteEntry, Routes};
 use crate::settings::StartError;
 use crate::turn::Turn;
 use crate::udp::check_addresses;
 use jostle_common::transport::Transport;
 use jostle_engine::route::Route;
+use std::ops::Range;
 use std::time::Duration;
 
 /// A route that is to take the place of another.
@@ -25,11 +23,29 @@ struct Successor {
     listening: ListeningSet,
     /// Second handles of the sockets that are kept, where the relays that have them do not go on.
     shared: Vec<(Transport, Opened)>,
-    /// The first loop that is to have it, and how many.
-    home: usize,
-    loops: usize,
+    /// The loops that are to have it.
+    loops: Range<usize>,
     /// Set if the relays and the flows of the old one go on.
     goes_on: bool,
+}
+
+impl Successor {
+    /// Returns its entry, as yet without relays.
+    fn entry(&self, old: &RouteEntry) -> RouteEntry {
+        let listeners = self.listening.listeners(&self.route.name);
+        let (route, upstream) = (self.route.clone(), self.upstream.clone());
+        let (loops, memory) = (self.loops.clone(), old.memory.clone());
+        let entry = RouteEntry::new(old.id, route, upstream, listeners, loops, memory);
+        match self.goes_on {
+            true => RouteEntry {
+                associations: old.associations.clone(),
+                route_shared: old.route_shared.clone(),
+                ..entry
+            },
+            // With new relays there are new ones, and the old ones end with their connections.
+            false => entry,
+        }
+    }
 }
 
 impl Network {
@@ -64,16 +80,15 @@ impl Network {
         if !loop_states.leader().turn.descriptors.take(sockets) {
             return Err(OrderError::NoDescriptors);
         }
-        let goes_on =
-            old.loop_states() == (home..home + loops) && is_same_stream(&old.route, &route);
-        let shared = Vec::new();
-        let new = Successor { route, upstream, listening, shared, home, loops, goes_on };
+        let loops = home..home + loops;
+        let goes_on = old.loop_states() == loops && is_same_stream(&old.route, &route);
+        let new = Successor { route, upstream, listening, shared: Vec::new(), loops, goes_on };
         self.exchange(&mut routes, id, new, sockets, drain, loop_states)
             .inspect_err(|_| loop_states.leader().turn.descriptors.give(sockets))
     }
 
-    /// Puts a route in the place of another; `sockets` were opened for it. What may fail comes first,
-    /// and is undone if it does.
+    /// Puts a route in the place of another; `sockets` were opened for it. What may fail comes
+    /// first, and is undone if it does.
     fn exchange(
         &self,
         routes: &mut Routes,
@@ -83,34 +98,18 @@ impl Network {
         drain: Duration,
         loop_states: &mut LoopStates<'_>,
     ) -> Result<(), OrderError> {
-        let Successor { home, loops, goes_on, .. } = new;
-        let listeners = new.listening.listeners(&new.route.name);
         let old = routes.get(id)?;
-        let memory = old.memory.clone();
-        // With new relays there are new ones, and the old ones end with their connections.
-        let (associations, route_shared) = match goes_on {
-            true => (old.associations.clone(), old.route_shared.clone()),
-            false => (SharedAssociations::default(), <[RouteShared; 2]>::default()),
-        };
-        let route = new.route.clone();
-        let kept = Kept {
-            route: &route,
-            id,
-            memory: &memory,
-            associations: &associations,
-            route_shared: &route_shared,
-        };
-        let given_up = old.sockets() + sockets - listeners.len() * loops;
-        if !goes_on {
+        let mut entry = new.entry(old);
+        let given_up = old.sockets() + sockets - entry.sockets();
+        if !new.goes_on {
             new.shared = share_kept(old, &new, loop_states)?;
         }
-        let mut relays = Vec::new();
-        for nth in 0..loops {
+        for nth in 0..entry.loops {
             for transport in Transport::ALL {
-                match self.relay_in_place(old, &mut new, nth, transport, kept, loop_states) {
-                    Ok(place) => relays.extend(place),
+                match self.relay_in_place(old, &mut new, nth, transport, &entry, loop_states) {
+                    Ok(place) => entry.relays.extend(place),
                     Err(error) => {
-                        undo(old, &relays, loop_states)?;
+                        undo(old, &entry.relays, loop_states)?;
                         return Err(error);
                     }
                 }
@@ -120,58 +119,45 @@ impl Network {
         let Turn { descriptors, own, .. } = &mut loop_states.leader().turn;
         descriptors.give(given_up);
         own_addresses(&old.listeners).for_each(|address| own.remove(address));
-        own_addresses(&listeners).for_each(|address| own.add(address));
+        own_addresses(&entry.listeners).for_each(|address| own.add(address));
         for place in &old.relays {
-            if !relays.contains(place) {
+            if !entry.relays.contains(place) {
                 let LoopState { fleet, turn, .. } = loop_states.at(place.number)?;
                 fleet.leave(place.index, turn.now + drain, turn);
                 continue;
             }
-            let of_it = listeners.iter().filter(|one| one.protocol == place.transport);
+            let of_it = entry.listeners.iter().filter(|one| one.protocol == place.transport);
             let addresses: Vec<_> = of_it.map(|listener| listener.address).collect();
             touch(place, loop_states, |relay, rules_on, turn| {
                 relay.listen_only(&addresses, turn);
-                if let Some(upstream) = &new.upstream {
+                if let Some(upstream) = &entry.upstream {
                     relay.set_upstream(upstream.clone());
                 }
-                relay.follow(&route, rules_on, turn);
+                relay.follow(&entry.route, rules_on, turn);
             })?;
         }
         loop_states.take_in();
-        warn_of_openness(&route, &listeners);
-        let (circles, upstream) = (Alarm::default(), new.upstream);
-        *routes.get_mut(id)? = RouteEntry {
-            id,
-            route,
-            upstream,
-            listeners,
-            home,
-            loops,
-            relays,
-            route_shared,
-            associations,
-            memory,
-            circles,
-        };
+        warn_of_openness(&entry);
+        *routes.get_mut(id)? = entry;
         Ok(())
     }
 
-    /// Returns the relay of a transport that is the `nth` part of a route which replaces another: the
-    /// same one, which listens on more sockets from now on, or a new one; none if it does not listen.
+    /// Returns the relay of a transport that is the `nth` part of a route which replaces another:
+    /// the same one, which listens on more sockets from now on, or a new one; none if it does not
+    /// listen.
     fn relay_in_place(
         &self,
         old: &RouteEntry,
         new: &mut Successor,
         nth: usize,
         transport: Transport,
-        keep: Kept<'_>,
+        entry: &RouteEntry,
         loop_states: &mut LoopStates<'_>,
     ) -> Result<Option<RelayPlace>, OrderError> {
-        let part = RoutePart { nth, of: new.loops };
         let kept = new.listening.kept(transport);
         let mut opened = new.listening.take(transport, nth);
-        let upstream = new.upstream.clone().filter(|_| kept.len() + opened.len() > 0);
-        let (Some(upstream), number) = (upstream, new.home + nth) else { return Ok(None) };
+        let upstream = entry.upstream.clone().filter(|_| kept.len() + opened.len() > 0);
+        let (Some(upstream), number) = (upstream, entry.home + nth) else { return Ok(None) };
         let present = old.relay(number, transport);
         if let Some(index) = present.filter(|_| new.goes_on) {
             let LoopState { fleet, turn, .. } = loop_states.at(number)?;
@@ -181,15 +167,15 @@ impl Network {
         // Those that stay are shared until the old relays have drained.
         let is_its = |(of, one): &mut (Transport, Opened)| *of == transport && one.nth == nth;
         opened.extend(new.shared.extract_if(.., is_its).map(|(_, one)| one));
-        let made = self.make(transport, part, keep, upstream, opened, loop_states.at(number)?);
+        let made = self.make(transport, nth, entry, upstream, opened, loop_states.at(number)?);
         let index = made.map_err(StartError::from)?;
         Ok(Some(RelayPlace { number, transport, index }))
     }
 }
 
-/// Returns second handles of the sockets at the addresses that are kept, dealt out to the parts of a
-/// route that takes the place of another: all of them are read then, however many loops had the old
-/// one. Where there are too few another one is opened beside them.
+/// Returns second handles of the sockets at the addresses that are kept, dealt out to the parts of
+/// a route that takes the place of another: all of them are read then, however many loops had the
+/// old one. Where there are too few another one is opened beside them.
 fn share_kept(
     old: &RouteEntry,
     new: &Successor,
@@ -204,7 +190,7 @@ fn share_kept(
                 let more = touch(place, loop_states, |relay, _, _| relay.share(&[address]))?;
                 shared.extend(more.map_err(StartError::from)?);
             }
-            while shared.len() < new.loops
+            while shared.len() < new.loops.len()
                 && let Some(one) = shared.first()
             {
                 let one = beside(one, transport, portable).map_err(StartError::from)?;
@@ -212,7 +198,9 @@ fn share_kept(
             }
             let dealt = shared.into_iter().enumerate();
             all.extend(
-                dealt.map(|(place, one)| (transport, Opened { nth: place % new.loops, ..one })),
+                dealt.map(|(place, one)| {
+                    (transport, Opened { nth: place % new.loops.len(), ..one })
+                }),
             );
         }
     }

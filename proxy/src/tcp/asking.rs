@@ -10,6 +10,7 @@ use super::connection::Progress;
 use super::end::Found;
 use super::request::{Answer, Request};
 use crate::look_ups::LookedUp;
+use crate::own::may_reach;
 use crate::resolve::leads_to;
 use crate::turn::Turn;
 use bytes::Bytes;
@@ -465,6 +466,6 @@ impl TcpRelay {
 
 /// Returns those of a target's addresses that may be reached.
 fn may_be_reached(allowed: &Allowed, target: &Target, addresses: &[IpAddr]) -> Vec<SocketAddr> {
-    let may = addresses.iter().filter(|address| allowed.judge_address(target, **address).is_ok());
+    let may = addresses.iter().filter(|address| may_reach(allowed, target, **address));
     may.map(|address| SocketAddr::new(*address, target.port)).collect()
 }

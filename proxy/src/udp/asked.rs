@@ -11,6 +11,7 @@ use super::waiting::{Waiting, WaitingDatagram};
 use crate::associations::SharedAssociations;
 use crate::fate::Loss;
 use crate::look_ups::LookedUp;
+use crate::own::may_reach;
 use crate::resolve::leads_to;
 use crate::turn::Turn;
 use jostle_common::chance::Direction;
@@ -191,7 +192,7 @@ impl UdpRelay {
         if found.is_empty() {
             return Err(Loss::NoUpstream.into());
         }
-        let may = |address: &IpAddr| asked.allowed.judge_address(target, *address).is_ok();
+        let may = |address: &IpAddr| may_reach(&asked.allowed, target, *address);
         let allowed = found.into_iter().filter(may);
         let mut addresses: Vec<SocketAddr> =
             allowed.map(|address| SocketAddr::new(address, target.port)).collect();

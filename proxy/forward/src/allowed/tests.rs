@@ -16,8 +16,8 @@ fn reaches(list: &Allowed, text: &str) -> bool {
     match &target.host {
         Host::Address(_) => true,
         Host::Name(name) => {
-            // Spellings of numbers are addresses to the system, `localhost` is to everyone; any other
-            // name is one that the internet has.
+            // Spellings of numbers are addresses to the system, `localhost` is to everyone; any
+            // other name is one that the internet has.
             let is_number =
                 name.bytes().all(|byte| byte.is_ascii_hexdigit() || b"x.".contains(&byte));
             let found = match is_number || name.ends_with("localhost") {
@@ -236,6 +236,24 @@ fn a_name_that_turns_out_to_be_private_is_refused_to_others() {
     }
     assert_eq!(list(&["*.example.org"], true).judge_address(&target, outside), Ok(()));
     assert!(list(&["10.0.0.0/8"], true).judge_address(&target, outside).is_err());
+}
+
+#[test]
+fn an_address_of_the_machine_itself_is_private_however_public_it_is() {
+    let own: IpAddr = "8.8.8.8".parse().unwrap();
+    for (entries, target, public_only, passes) in [
+        (&[][..], "8.8.8.8:22", true, false),
+        (&[], "8.8.8.8:22", false, true),
+        (&["*"], "8.8.8.8:22", true, false),
+        (&["host.example"], "host.example:22", true, false),
+        (&["host.example", "8.8.8.8"], "host.example:22", true, true),
+        (&["8.8.0.0/16:80"], "8.8.8.8:22", true, false),
+        (&["8.8.0.0/16:80"], "8.8.8.8:80", true, true),
+    ] {
+        let allowed = list(entries, public_only);
+        let judged = allowed.judge_own(&target.parse().unwrap(), own);
+        assert_eq!(judged.is_ok(), passes, "{entries:?} {target}");
+    }
 }
 
 #[test]
