@@ -1,14 +1,11 @@
 //! The packets inside a delay, and the order in which they leave.
 
-use super::calendar::{Calendar, Due};
+use super::calendar::Calendar;
+use super::overtaking::Overtaking;
 use crate::packet::Packet;
 use crate::stage::Output;
 use jostle_common::time::Instant;
-use std::cmp::{Ordering, Reverse};
 use std::collections::VecDeque;
-
-/// From so many packets on sorting keys pays for its allocation.
-const KEYED_MIN: usize = 16;
 
 /// The packets inside.
 #[derive(Debug)]
@@ -17,52 +14,10 @@ pub(super) enum Line {
     Constant(VecDeque<Packet>),
     /// Jitter with order kept: packets in order of arrival, and the due times they will take in
     /// turn.
-    Ordered(VecDeque<Packet>, Calendar<Instant>),
+    Ordered(VecDeque<Packet>, Calendar),
     /// Jitter that may reorder: a packet's `at` is its due time.
-    Free(Calendar<Timed>, u64),
+    Free(Overtaking),
 }
-
-/// A packet that leaves at its own due time; ties leave in order of arrival.
-#[derive(Debug)]
-pub(super) struct Timed {
-    packet: Packet,
-    arrival: u64,
-}
-
-impl Due for Timed {
-    fn due(&self) -> Instant {
-        self.packet.at
-    }
-
-    fn sort_backwards(entries: &mut [Self]) {
-        // Packets are large: of many, keys are sorted, and each packet is moved once.
-        if entries.len() > KEYED_MIN {
-            entries.sort_by_cached_key(|timed| Reverse((timed.packet.at, timed.arrival)));
-        } else {
-            entries.sort_unstable_by(|a, b| b.cmp(a));
-        }
-    }
-}
-
-impl Ord for Timed {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.packet.at, self.arrival).cmp(&(other.packet.at, other.arrival))
-    }
-}
-
-impl PartialOrd for Timed {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Timed {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Timed {}
 
 impl Line {
     /// Creates a line for packets whose delays are all the same if `is_constant`, and which may
@@ -71,7 +26,7 @@ impl Line {
         if is_constant {
             Self::Constant(VecDeque::new())
         } else if reorder {
-            Self::Free(Calendar::new(), 0)
+            Self::Free(Overtaking::new())
         } else {
             Self::Ordered(VecDeque::new(), Calendar::new())
         }
@@ -84,7 +39,7 @@ impl Line {
 
     /// Returns true if a packet may leave before one that came earlier.
     pub(super) const fn may_overtake(&self) -> bool {
-        matches!(self, Self::Free(..))
+        matches!(self, Self::Free(_))
     }
 
     /// Takes in a packet that is due to leave at `due`.
@@ -98,13 +53,10 @@ impl Line {
                 packets.back_mut().expect("it was just pushed").at = due;
             }
             Self::Ordered(packets, dues) => {
-                dues.push(due);
+                dues.push(due, 0);
                 packets.push_back(packet);
             }
-            Self::Free(packets, arrivals) => {
-                *arrivals += 1;
-                packets.push(Timed { packet: packet.moved_to(due), arrival: *arrivals });
-            }
+            Self::Free(packets) => packets.push(packet, due),
         }
     }
 
@@ -116,13 +68,13 @@ impl Line {
                 packets.pop_front_if(|packet| packet.at <= now).map(Output::Deliver)
             }
             Self::Ordered(packets, dues) => {
-                let at = dues.pop(now)?;
+                let (at, _) = dues.pop(now)?;
                 // Written where it comes to stand, as above.
                 let mut output = packets.pop_front().map(Output::Deliver);
                 output.as_mut().expect("there is a due time for each packet").packet_mut().at = at;
                 output
             }
-            Self::Free(packets, _) => packets.pop(now).map(|timed| Output::Deliver(timed.packet)),
+            Self::Free(packets) => packets.pop(now).map(Output::Deliver),
         }
     }
 
@@ -132,7 +84,7 @@ impl Line {
         match self {
             Self::Constant(packets) => packets.front().map(|packet| packet.at),
             Self::Ordered(_, dues) => dues.first_due(),
-            Self::Free(packets, _) => packets.first_due(),
+            Self::Free(packets) => packets.first_due(),
         }
     }
 
