@@ -248,6 +248,13 @@ impl RateStage {
     /// Lets the next packets have the line, which the one before has left at `now`.
     #[inline]
     fn serve(&mut self, now: Instant) {
+        // With nobody there who wants to know of it, nothing is done when nothing waits.
+        if !self.waiting.is_empty() || !matches!(self.manager, Manager::None) {
+            self.serve_next(now);
+        }
+    }
+
+    fn serve_next(&mut self, now: Instant) {
         if matches!(self.line, Line::Trace(_)) {
             return self.use_opportunities(now);
         }
