@@ -6,7 +6,7 @@
 //! is switched on or off, or dialled up, never changes what another rule does to packet 4711, and
 //! any fate can be computed again later.
 
-use crate::philox::philox4x32;
+use crate::philox::{TOGETHER, first_halves, philox4x32};
 use crate::units::Probability;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -98,8 +98,19 @@ impl DrawStream {
     /// flow.
     #[inline]
     pub const fn draw(self, number: u64, flow: u32, copy: u32) -> Draw {
-        Draw(philox4x32([number as u32, (number >> 32) as u32, flow, copy], self.0))
+        Draw(philox4x32(counter(number, flow, copy), self.0))
     }
+
+    /// Returns the [first](Draw::first) 64 bits of the draws for packet `number` and those that
+    /// follow it, for less than each by itself costs.
+    #[inline]
+    pub fn firsts(self, number: u64, flow: u32, copy: u32) -> [u64; TOGETHER] {
+        first_halves(counter(number, flow, copy), self.0)
+    }
+}
+
+const fn counter(number: u64, flow: u32, copy: u32) -> [u32; 4] {
+    [number as u32, (number >> 32) as u32, flow, copy]
 }
 
 /// The 128 random bits of one packet under one rule, as two independent numbers of 64 bits.

@@ -20,7 +20,7 @@ pub use byte_size::ByteSize;
 pub use duration::{format_duration, parse_duration};
 pub use frequency::Frequency;
 pub use packet_rate::PacketRate;
-pub use probability::Probability;
+pub use probability::{Probability, Threshold};
 pub use read::Span;
 pub use spelling::{parse_seconds, parse_seed};
 

@@ -44,15 +44,37 @@ impl Probability {
     /// lowest share of all numbers are hits, so a higher probability hits a superset.
     #[inline]
     pub fn covers(self, bits: u64) -> bool {
-        // 2^64·p is exact: a multiplication by a power of two, and p < 1 there. 1 covers all, which
-        // no threshold below 2^64 says.
-        self.0 >= 1.0 || bits < (self.0 * 18_446_744_073_709_551_616.0) as u64
+        self.threshold().covers(bits)
+    }
+
+    /// Returns what it is compared by, for those who compare often.
+    #[inline]
+    pub fn threshold(self) -> Threshold {
+        // 2^64·p is exact: a multiplication by a power of two, and p < 1 there.
+        let below = (self.0 * 18_446_744_073_709_551_616.0) as u64;
+        Threshold { below, is_always: self.0 >= 1.0 }
     }
 
     /// Returns the probability of the opposite event.
     #[must_use]
     pub fn complement(self) -> Self {
         Self(1.0 - self.0)
+    }
+}
+
+/// A probability as the share of all numbers of 64 bits that are hits.
+#[derive(Clone, Copy, Debug)]
+pub struct Threshold {
+    below: u64,
+    /// All numbers are: no bound of 64 bits says so.
+    is_always: bool,
+}
+
+impl Threshold {
+    /// Returns true if an event of this probability happens, as [`Probability::covers`] does.
+    #[inline]
+    pub const fn covers(self, bits: u64) -> bool {
+        bits < self.below || self.is_always
     }
 }
 

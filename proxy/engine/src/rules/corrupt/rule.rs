@@ -31,7 +31,7 @@ impl InstantRule for CorruptRule {
         }
         let rate = match self.setting.flips {
             Flips::Bits { chance, .. } | Flips::Bytes { chance, .. } => {
-                return self.source.misses(run, chance);
+                return self.source.misses(run, chance.threshold());
             }
             Flips::Rate(rate) => rate,
         };

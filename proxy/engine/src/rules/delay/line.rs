@@ -1,14 +1,11 @@
 //! The packets inside a delay, and the order in which they leave.
 
-use super::calendar::{Calendar, Due};
+use super::calendar::Calendar;
+use super::overtaking::Overtaking;
 use crate::packet::Packet;
 use crate::ring::Ring;
 use crate::stage::Output;
 use jostle_common::time::Instant;
-use std::cmp::{Ordering, Reverse};
-
-/// From so many packets on sorting keys pays for its allocation.
-const KEYED_MIN: usize = 16;
 
 /// The packets inside.
 #[derive(Debug)]
@@ -27,52 +24,10 @@ enum Waiting {
     Constant(Ring),
     /// Jitter with order kept: packets in order of arrival, and the due times they will take in
     /// turn.
-    Ordered(Ring, Calendar<Instant>),
+    Ordered(Ring, Calendar),
     /// Jitter that may reorder: a packet's `at` is its due time.
-    Free(Calendar<Timed>, u64),
+    Free(Overtaking),
 }
-
-/// A packet that leaves at its own due time; ties leave in order of arrival.
-#[derive(Debug)]
-pub(super) struct Timed {
-    packet: Packet,
-    arrival: u64,
-}
-
-impl Due for Timed {
-    fn due(&self) -> Instant {
-        self.packet.at
-    }
-
-    fn sort_backwards(entries: &mut [Self]) {
-        // Packets are large: of many, keys are sorted, and each packet is moved once.
-        if entries.len() > KEYED_MIN {
-            entries.sort_by_cached_key(|timed| Reverse((timed.packet.at, timed.arrival)));
-        } else {
-            entries.sort_unstable_by(|a, b| b.cmp(a));
-        }
-    }
-}
-
-impl Ord for Timed {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.packet.at, self.arrival).cmp(&(other.packet.at, other.arrival))
-    }
-}
-
-impl PartialOrd for Timed {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Timed {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Timed {}
 
 impl Line {
     /// Creates a line for packets whose delays are all the same if `is_constant`, and which may
@@ -81,7 +36,7 @@ impl Line {
         let waiting = if is_constant {
             Waiting::Constant(Ring::default())
         } else if reorder {
-            Waiting::Free(Calendar::new(), 0)
+            Waiting::Free(Overtaking::new())
         } else {
             Waiting::Ordered(Ring::default(), Calendar::new())
         };
@@ -95,7 +50,7 @@ impl Line {
 
     /// Returns true if a packet may leave before one that came earlier.
     pub(super) const fn may_overtake(&self) -> bool {
-        matches!(self.waiting, Waiting::Free(..))
+        matches!(self.waiting, Waiting::Free(_))
     }
 
     /// Returns the number of packets in it.
@@ -112,13 +67,10 @@ impl Line {
             // processor.
             Waiting::Constant(packets) => packets.push(packet).at = due,
             Waiting::Ordered(packets, dues) => {
-                dues.push(due);
+                dues.push(due, 0);
                 packets.push(packet);
             }
-            Waiting::Free(packets, arrivals) => {
-                *arrivals += 1;
-                packets.push(Timed { packet: packet.take().moved_to(due), arrival: *arrivals });
-            }
+            Waiting::Free(packets) => packets.push(packet.take(), due),
         }
     }
 
@@ -141,18 +93,18 @@ impl Line {
             Waiting::Ordered(packets, dues) => {
                 let due = dues.pop(now);
                 *next = dues.first_due();
-                let at = due?;
+                let (at, _) = due?;
                 self.inside -= packets.front().map_or(0, |first| first.count() as usize);
                 // Written where it comes to stand, as above.
                 let mut output = Output::Deliver(packets.pop());
                 output.packet_mut().at = at;
                 Some(output)
             }
-            Waiting::Free(packets, _) => {
+            Waiting::Free(packets) => {
                 let first = packets.pop(now);
                 *next = packets.first_due();
-                self.inside -= first.as_ref().map_or(0, |timed| timed.packet.count() as usize);
-                first.map(|timed| Output::Deliver(timed.packet))
+                self.inside -= first.as_ref().map_or(0, |first| first.count() as usize);
+                first.map(Output::Deliver)
             }
         }
     }
@@ -163,7 +115,7 @@ impl Line {
         match &self.waiting {
             Waiting::Constant(packets) => packets.front().map(|packet| packet.at),
             Waiting::Ordered(_, dues) => dues.first_due(),
-            Waiting::Free(packets, _) => packets.first_due(),
+            Waiting::Free(packets) => packets.first_due(),
         }
     }
 

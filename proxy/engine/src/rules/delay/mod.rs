@@ -3,7 +3,9 @@
 mod calendar;
 mod drawn;
 mod line;
+mod overtaking;
 mod promise;
+mod slots;
 mod stage;
 mod table;
 mod trace;

@@ -9,7 +9,7 @@ use super::line::Line;
 use super::{Delay, DelaySource, DelayTrace};
 use crate::packet::Packet;
 use crate::rules::setting::{HoldingRule, RuleSetting, Setup, Tables, of_kind};
-use crate::rules::source::Origin;
+use crate::rules::source::{Firsts, Origin};
 use crate::stage::{Output, Stage};
 use jostle_common::time::{Instant, nanos};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ enum Delays {
     Constant(u64),
     /// Each is drawn on its own, by the packet's number. The mean, which marks take, is next to the
     /// distribution.
-    Drawn(DrawnDelay, u64),
+    Drawn(DrawnDelay, u64, Firsts),
     /// Drawn by the value of a process that remembers, at the packet's time.
     Remembered(DrawnDelay, u64, Box<Latent>),
     /// Read off a trace.
@@ -62,7 +62,7 @@ impl Delays {
         }
         let mean = nanos(drawn.mean());
         if memory.is_zero() {
-            Self::Drawn(drawn, mean)
+            Self::Drawn(drawn, mean, Firsts::new(setup.origin.source))
         } else {
             Self::Remembered(drawn, mean, Box::new(Latent::new(nanos(memory), setup.origin)))
         }
@@ -77,7 +77,7 @@ impl Delays {
     fn of(&mut self, packet: &Packet, origin: Origin) -> u64 {
         match self {
             Self::Constant(delay) => *delay,
-            Self::Drawn(drawn, _) => drawn.at(origin.source.draw(packet).first()),
+            Self::Drawn(drawn, _, firsts) => drawn.at(firsts.of(packet)),
             Self::Remembered(drawn, _, latent) => drawn.at_gaussian(latent.at(packet.at)),
             Self::Traced(trace) => nanos(trace.delay(packet.at.since(origin.epoch))),
         }
@@ -86,7 +86,7 @@ impl Delays {
     /// Returns the mean in nanoseconds; a trace has none.
     const fn mean(&self) -> Option<u64> {
         match self {
-            Self::Constant(mean) | Self::Drawn(_, mean) | Self::Remembered(_, mean, _) => {
+            Self::Constant(mean) | Self::Drawn(_, mean, _) | Self::Remembered(_, mean, _) => {
                 Some(*mean)
             }
             Self::Traced(_) => None,
@@ -96,7 +96,7 @@ impl Delays {
     /// Returns the delay of a mark that comes at `at`: nothing is drawn for it.
     fn of_mark(&self, at: Instant, origin: Origin) -> u64 {
         match self {
-            Self::Constant(mean) | Self::Drawn(_, mean) | Self::Remembered(_, mean, _) => *mean,
+            Self::Constant(mean) | Self::Drawn(_, mean, _) | Self::Remembered(_, mean, _) => *mean,
             Self::Traced(trace) => nanos(trace.delay(at.since(origin.epoch))),
         }
     }
@@ -198,7 +198,7 @@ impl HoldingRule for DelayStage {
     #[cfg(test)]
     fn shares_tables(&self, tables: &Tables) -> bool {
         match (&self.delays, tabulated(tables)) {
-            (Delays::Drawn(own, _) | Delays::Remembered(own, ..), Some(other)) => {
+            (Delays::Drawn(own, ..) | Delays::Remembered(own, ..), Some(other)) => {
                 own.shares_table_with(&other)
             }
             _ => false,

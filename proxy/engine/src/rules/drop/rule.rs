@@ -9,9 +9,9 @@ use super::{BurstLength, Drop};
 use crate::packet::Packet;
 use crate::rules::setting::InstantRule;
 use crate::rules::sojourns::Sojourns;
-use crate::rules::source::{Origin, Source};
+use crate::rules::source::{Firsts, Origin, Source};
 use crate::stage::{Reason, Verdict};
-use jostle_common::units::Probability;
+use jostle_common::units::{Probability, Threshold};
 use std::sync::Arc;
 
 /// A `drop` rule at work.
@@ -23,7 +23,7 @@ pub(in crate::rules) struct DropRule {
 
 #[derive(Debug)]
 enum Model {
-    Chance(Probability),
+    Chance(Threshold, Firsts),
     /// Loses all in the bad state.
     Bursts(Box<Chain<TwoStates>>),
     /// Loses with the first probability in the bad state, with the second in the good one.
@@ -39,9 +39,11 @@ enum Model {
 impl DropRule {
     pub(in crate::rules) fn new(setting: &Drop, origin: Origin) -> Self {
         let source = origin.source;
+        let by_chance =
+            |chance: Probability| Model::Chance(chance.threshold(), Firsts::new(source));
         let two_states = |p, r| Box::new(Chain::new(source, TwoStates::new(p, r)));
         let model = match setting {
-            Drop::Chance(chance) => Model::Chance(*chance),
+            Drop::Chance(chance) => by_chance(*chance),
             Drop::Burst { mean, length: BurstLength::Packets(length) } => {
                 let (p, r) = burst_transitions(*mean, *length);
                 Model::Bursts(two_states(p, r))
@@ -49,7 +51,7 @@ impl DropRule {
             Drop::Burst { mean, length: BurstLength::Time(length) } => {
                 match time_between_bursts(*mean, *length) {
                     Some(gap) => Model::Spans(Box::new(Sojourns::stationary(gap, *length, origin))),
-                    None => Model::Chance(*mean),
+                    None => by_chance(*mean),
                 }
             }
             Drop::GilbertElliott { p, r, loss_bad, loss_good } => {
@@ -76,7 +78,7 @@ impl DropRule {
     pub(in crate::rules) fn chooses(&mut self, packet: &Packet) -> bool {
         let number = self.source.number(packet);
         match &mut self.model {
-            Model::Chance(chance) => self.source.draw(packet).hits(*chance),
+            Model::Chance(chance, firsts) => chance.covers(firsts.of(packet)),
             Model::Bursts(chain) => chain.state(number) == 1,
             Model::GilbertElliott(chain, loss_bad, loss_good) => {
                 let loss = if chain.state(number) == 1 { *loss_bad } else { *loss_good };
@@ -99,7 +101,7 @@ impl DropRule {
         let until = |found: Option<u32>| found.unwrap_or(count);
         let number = |index: u32| first + u64::from(index);
         match &mut self.model {
-            Model::Chance(chance) => self.source.misses(run, *chance),
+            Model::Chance(chance, _) => self.source.misses(run, *chance),
             Model::Bursts(chain) => until((0..count).find(|one| chain.state(number(*one)) == 1)),
             Model::GilbertElliott(chain, loss_bad, loss_good) => until((0..count).find(|one| {
                 let number = number(*one);

@@ -21,7 +21,7 @@ impl DuplicateRule {
 
 impl InstantRule for DuplicateRule {
     fn untouched(&mut self, run: &Packet) -> u32 {
-        self.source.misses(run, self.setting.chance)
+        self.source.misses(run, self.setting.chance.threshold())
     }
 
     fn judge(&mut self, packet: &mut Packet) -> Verdict {

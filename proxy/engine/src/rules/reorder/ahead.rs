@@ -21,7 +21,7 @@ impl Ahead {
 
 impl InstantRule for Ahead {
     fn untouched(&mut self, run: &Packet) -> u32 {
-        self.source.misses(run, self.chance)
+        self.source.misses(run, self.chance.threshold())
     }
 
     fn judge(&mut self, packet: &mut Packet) -> Verdict {
