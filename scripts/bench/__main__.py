@@ -88,18 +88,17 @@ def run(row, args):
             figures.setdefault(name, []).append(found[0])
             for label, value in found[1].items():
                 beside[name].setdefault(label, []).append(value)
-    told_missing(row.name, {name: len(figures.get(name, [])) for name in chosen}, args.rounds)
+    note_missing(row.name, {name: len(figures.get(name, [])) for name in chosen}, args.rounds)
     # As they were named, not as they were drawn.
     ordered = {name: figures[name] for name in beside if name in figures}
     return ordered, beside
 
 
-def told_missing(name, rounds_of, rounds):
-    """Says of what there are fewer figures than rounds, and remembers it."""
-    for what, count in rounds_of.items():
+def note_missing(name, figures_of, rounds):
+    """Notes of what there are fewer figures than rounds; the end of the run tells."""
+    for what, count in figures_of.items():
         if count < rounds:
             MISSING.append(f"{name}: {what} has {count} of {rounds} figures")
-            print(MISSING[-1], file=sys.stderr)
 
 
 def sizes(args):
@@ -111,7 +110,7 @@ def sizes(args):
     results, rounds = {}, min(args.rounds, 3)
     for name in names:
         results[name] = curves.run(name, rounds)
-        told_missing(name, {size: len(found) for size, found in results[name].items()}, rounds)
+        note_missing(name, {size: len(found) for size, found in results[name].items()}, rounds)
         # The table is one for all of them; meanwhile one sees how far it is.
         print(curves.text(name, results[name]), flush=True, file=sys.stderr if args.markdown else None)
     if args.markdown:
