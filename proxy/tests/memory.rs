@@ -18,8 +18,9 @@ use support::{PATIENCE, Running, assert_conserved, settings, wait_until};
 
 const MIB: u64 = 1 << 20;
 
-/// What a process may take beside what it is charged with.
-const SLACK: u64 = 64 * MIB;
+/// What a process may take beside what it is charged with: the buffers of its loop, and what an
+/// allocator has left over.
+const SLACK: u64 = 8 * MIB;
 
 /// One test at a time: they look at the memory of the whole process.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -55,9 +56,10 @@ fn fill(chance: &str, size: usize, run: usize, mebibytes: u64) -> u64 {
     let client = mio::net::UdpSocket::from_std(client);
     let (outbox, payload) = (Outbox::new(false), vec![7; size]);
     let before = resident();
-    let (begun, mut no_room) = (Instant::now(), 0);
+    // However slowly it fills, there is more in it or refused each time that one waits for.
+    let (mut last, mut entered, mut no_room) = (Instant::now(), 0, 0);
     while no_room < 10_000 {
-        assert!(begun.elapsed() < PATIENCE, "{chance} of {size} bytes: it is never full");
+        assert!(last.elapsed() < PATIENCE, "{chance} of {size} bytes: it is never full");
         for _ in 0..100 {
             let pieces = vec![IoSlice::new(&payload); run];
             let message = Message { pieces: &pieces, to: None, source: None, ecn: Ecn::NotEct };
@@ -65,13 +67,18 @@ fn fill(chance: &str, size: usize, run: usize, mebibytes: u64) -> u64 {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
             }
         }
-        no_room = proxy.control.counters().unwrap().socket_count("1", Transport::Udp, "no_room");
+        let counters = proxy.control.counters().unwrap();
+        no_room = counters.socket_count("1", Transport::Udp, "no_room");
+        let now = counters.link("1", Transport::Udp, Direction::Up).unwrap().entered + no_room;
+        if now > entered {
+            (last, entered) = (Instant::now(), now);
+        }
     }
     let (grown, memory) = (resident().saturating_sub(before), held(&proxy));
     assert!(memory.used > mebibytes * MIB / 5 && memory.used <= mebibytes * MIB / 4, "{memory:?}");
     assert_eq!(memory.bound, mebibytes * MIB);
     let text = format!("{chance} of {size} bytes: {grown} bytes more for {} charged", memory.used);
-    assert!(grown <= memory.used + SLACK / 2, "{text}");
+    assert!(grown <= memory.used + SLACK, "{text}");
     proxy.control.stop_within(Duration::ZERO);
     let summary = proxy.stop();
     assert_conserved(&summary);
@@ -95,8 +102,10 @@ fn empty_and_tiny_datagrams_are_not_free() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for (size, run) in [(0, 1), (1, 60)] {
         let count = fill("0%", size, run, 64);
-        // A run is held as one.
-        let most = run as u64 * 16 * MIB / jostle_engine::link::PACKET_BYTES;
+        // A run is held as one, with its bytes. That this is no less than what it takes is seen by
+        // the memory of the process.
+        let each = jostle_engine::link::PACKET_BYTES + (run * size) as u64;
+        let most = run as u64 * 16 * MIB / each;
         assert!((20_000..=most).contains(&count), "{count} of {size} bytes");
     }
 }
@@ -129,11 +138,15 @@ fn receivers_that_do_not_read_cost_no_more_than_the_bound() {
                 (client, listener.accept().unwrap().0, 0)
             })
             .collect();
-        // As much as they take, until for a while they take no more.
+        let idle = held(&proxy).used;
+        // As much as they take, until for a while they take no more though the proxy has turns.
         let bytes: Vec<u8> =
             (0..64 << 10).map(|n| if n % 1000 == 999 { b'\n' } else { 7 }).collect();
-        let (begun, mut last) = (Instant::now(), Instant::now());
-        while last.elapsed() < Duration::from_millis(300) {
+        let (begun, mut last, mut turns) = (Instant::now(), Instant::now(), 0);
+        while turns < 50 || last.elapsed() < Duration::from_millis(300) {
+            // It answers between two turns.
+            held(&proxy);
+            turns += 1;
             let taken: usize = pairs.iter().map(|(_, _, sent)| sent).sum();
             assert!(
                 begun.elapsed() < PATIENCE,
@@ -143,15 +156,17 @@ fn receivers_that_do_not_read_cost_no_more_than_the_bound() {
             for (client, _, sent) in &mut pairs {
                 if let Ok(count) = client.write(&bytes) {
                     *sent += count;
-                    last = Instant::now();
+                    (last, turns) = (Instant::now(), 0);
                 }
             }
             std::thread::park_timeout(Duration::from_millis(1));
         }
         let (grown, memory) = (resident().saturating_sub(before), held(&proxy));
         let text = format!("{mode}: {grown} bytes more, {memory:?}");
-        assert!(memory.used <= bound * MIB / 2 && memory.used > 2 * MIB, "{text}");
-        assert!(grown <= memory.used + SLACK / 2, "{text}");
+        // On a plain route the kernel has most of it, and how much depends on who came first.
+        let least = if mode.is_empty() { idle } else { idle + 4 * MIB };
+        assert!(memory.used <= bound * MIB / 2 && memory.used > least, "{text}, {idle}");
+        assert!(grown <= memory.used + SLACK, "{text}");
         // The end of it: both sides at once, as neither waits for the other.
         let total: usize = pairs.iter().map(|(_, _, sent)| sent).sum();
         let mut received = 0;

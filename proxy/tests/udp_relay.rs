@@ -187,22 +187,19 @@ fn numbered(profile: &str, portable: bool) -> (Vec<Vec<u8>>, Summary) {
     let more = format!(r#", "profile": {profile}"#);
     let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), &more, portable);
     let client = client(proxy.address(Transport::Udp));
-    // Reads all the time: its buffer does not hold 500 datagrams.
-    let reader = std::thread::spawn(move || receive_until(&server, b"stop"));
-    for number in 0..500u16 {
+    let mut arrived = Vec::new();
+    for number in 1..=500u16 {
         client.send(&number.to_be_bytes()).unwrap();
-        // Slowly: the server's buffer holds what comes while its thread is not scheduled for 50 ms.
-        if number % 10 == 9 {
-            std::thread::park_timeout(Duration::from_millis(2));
+        // No socket's buffer holds 500 datagrams: these are read before there are more.
+        if number % 50 == 0 {
+            support::wait_until("the fate of each", || {
+                let counters = proxy.control.counters().unwrap();
+                links(&counters)[0].entered == u64::from(number) && links(&counters)[0].held == 0
+            });
+            end.send_to(b"stop", address).unwrap();
+            arrived.extend(receive_until(&server, b"stop"));
         }
     }
-    let begun = Instant::now();
-    while !reader.is_finished() {
-        assert!(begun.elapsed() < PATIENCE);
-        std::thread::park_timeout(Duration::from_millis(100));
-        end.send_to(b"stop", address).unwrap();
-    }
-    let arrived = reader.join().unwrap();
     let summary = proxy.stop();
     assert_conserved(&summary);
     (arrived, summary)
@@ -274,8 +271,7 @@ fn the_rules_can_be_switched_off_and_on() {
 #[test]
 fn idle_flows_are_forgotten_but_not_with_packets_inside() {
     let server = socket("127.0.0.1:0");
-    let more =
-        r#", "idle": "100ms", "profile": { "up": [ { "rule": "delay", "time": "400ms" } ] }"#;
+    let more = r#", "idle": "1s", "profile": { "up": [ { "rule": "delay", "time": "1500ms" } ] }"#;
     let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), more, false);
     let client = client(proxy.address(Transport::Udp));
     client.send(b"slow").unwrap();
@@ -283,7 +279,10 @@ fn idle_flows_are_forgotten_but_not_with_packets_inside() {
     let (_, first) = server.recv_from(&mut buffer).unwrap();
     server.send_to(b"answer", first).unwrap();
     assert_eq!(receive(&client), b"answer", "the flow outlived its idle time");
-    std::thread::park_timeout(Duration::from_millis(400));
+    support::wait_until("its idle time", || {
+        let counters = proxy.control.counters().unwrap();
+        counters.socket_count("1", Transport::Udp, "flows_idle") == 1
+    });
     client.send(b"again").unwrap();
     let (_, second) = server.recv_from(&mut buffer).unwrap();
     assert_ne!(first, second, "a new flow");
@@ -302,7 +301,9 @@ fn an_earlier_refusal_costs_no_datagram() {
         let client = client(proxy.address(Transport::Udp));
         drop(server);
         client.send(b"refused").unwrap();
-        std::thread::park_timeout(Duration::from_millis(100));
+        support::wait_until("the one to leave", || {
+            links(&proxy.control.counters().unwrap())[0].delivered == 1
+        });
         let server = socket(&address.to_string());
         client.send(b"one").unwrap();
         client.send(b"two").unwrap();
@@ -393,7 +394,9 @@ fn what_is_inside_is_delivered_before_the_end() {
     let more = r#", "profile": { "up": [ { "rule": "delay", "time": "300ms" } ] }"#;
     let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), more, false);
     client(proxy.address(Transport::Udp)).send(b"late").unwrap();
-    std::thread::park_timeout(Duration::from_millis(100));
+    support::wait_until("it to be inside", || {
+        links(&proxy.control.counters().unwrap())[0].held == 1
+    });
     let summary = proxy.stop();
     assert_eq!(links(&summary)[0].delivered, 1);
     assert_eq!(receive(&server), b"late");
@@ -401,7 +404,9 @@ fn what_is_inside_is_delivered_before_the_end() {
     let more = r#", "profile": { "up": [ { "rule": "delay", "time": "1h" } ] }"#;
     let proxy = start("udp://127.0.0.1:0", server.local_addr().unwrap(), more, false);
     client(proxy.address(Transport::Udp)).send(b"never").unwrap();
-    std::thread::park_timeout(Duration::from_millis(100));
+    support::wait_until("it to be inside", || {
+        links(&proxy.control.counters().unwrap())[0].held == 1
+    });
     let begun = Instant::now();
     let summary = proxy.stop();
     assert!((1.9..3.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());

@@ -12,6 +12,9 @@ import programs
 import table
 from rows import ROWS
 
+# The figures that there should be and are not.
+MISSING = []
+
 
 def arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench.sh", description=__doc__)
@@ -63,6 +66,15 @@ def run(row, args):
     """The figures of a row: program -> one for each round, and what is told beside them."""
     chosen = programs_of(row, args)
     figures, beside = {}, {name: {} for name in chosen}
+
+    def measured(name):
+        told = chosen[name]()
+        # What runs without a relay tells less.
+        beside = {label: path for label, path in row.beside.items() if path.split(".")[0] in told}
+        return measure.look_up(told, row.figure), {
+            label: measure.look_up(told, path) for label, path in beside.items()
+        }
+
     for number in range(args.rounds):
         order = list(chosen)
         random.Random(f"{args.seed} {row.name} {number}").shuffle(order)
@@ -70,20 +82,27 @@ def run(row, args):
             if name not in chosen:
                 continue
             try:
-                told = chosen[name]()
-                figure = measure.look_up(told, row.figure)
+                found = measure.tried(f"{row.name}: {name}", partial(measured, name))
             except programs.Skip as reason:
                 print(f"{row.name}: {name} is not measured: {reason}", file=sys.stderr)
                 del chosen[name]
                 continue
-            figures.setdefault(name, []).append(figure)
-            for label, path in row.beside.items():
-                # What runs without a relay tells less.
-                if path.split(".")[0] in told:
-                    beside[name].setdefault(label, []).append(measure.look_up(told, path))
+            if found is None:
+                continue
+            figures.setdefault(name, []).append(found[0])
+            for label, value in found[1].items():
+                beside[name].setdefault(label, []).append(value)
+    note_missing(row.name, {name: len(figures.get(name, [])) for name in chosen}, args.rounds)
     # As they were named, not as they were drawn.
     ordered = {name: figures[name] for name in beside if name in figures}
     return ordered, beside
+
+
+def note_missing(name, figures_of, rounds):
+    """Notes of what there are fewer figures than rounds; the end of the run tells."""
+    for what, count in figures_of.items():
+        if count < rounds:
+            MISSING.append(f"{name}: {what} has {count} of {rounds} figures")
 
 
 def sizes(args):
@@ -92,10 +111,14 @@ def sizes(args):
     if not names:
         sys.exit(f"no such curve; there are {', '.join(curves.CURVES)}")
     measure.prepare()
-    results = {}
+    results, rounds = {}, min(args.rounds, 3)
     for name in names:
-        results |= curves.run([name], min(args.rounds, 3))
-        print(curves.text(name, results[name], args.markdown), flush=True)
+        results[name] = curves.run(name, rounds)
+        note_missing(name, {size: len(found) for size, found in results[name].items()}, rounds)
+        # The table is one for all of them; meanwhile one sees how far it is.
+        print(curves.text(name, results[name]), flush=True, file=sys.stderr if args.markdown else None)
+    if args.markdown:
+        print(curves.markdown(results))
     write(args, results)
 
 
@@ -133,3 +156,5 @@ def main():
 
 if __name__ == "__main__":
     main()
+    if MISSING:
+        sys.exit("missing:\n  " + "\n  ".join(MISSING))

@@ -1,10 +1,11 @@
 """What grows with size: one figure of jostle, for sizes from small to large."""
 
 import json
-import sys
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 import measure
 import programs
@@ -72,7 +73,7 @@ CURVES = {
 }
 
 
-def point(curve, size, path):
+def point(curve, size, path=None):
     """The figure of one size."""
     if curve.protocol is None:
         return measure.look_up(measure.load_alone(curve.load(size)), curve.figure)
@@ -82,30 +83,44 @@ def point(curve, size, path):
     return measure.look_up(printed, curve.figure)
 
 
-def run(names, rounds, path=None):
-    """The least figure of each size, by curve; None where it could not be measured."""
-    results = {}
-    for name in names:
-        curve, figures = CURVES[name], {}
-        for _ in range(rounds):
-            for size in curve.sizes:
-                try:
-                    figures.setdefault(size, []).append(point(curve, size, path))
-                except programs.Skip as reason:
-                    print(f"{name}: {size} is not measured: {reason}", file=sys.stderr)
-        results[name] = {size: min(figures[size]) if size in figures else None for size in curve.sizes}
-    return results
-
-
-def text(name, figures, markdown):
-    """A curve for people; each figure also as a multiple of the first."""
+def run(name, rounds):
+    """The figures of each size, one for each round in which it could be measured."""
     curve = CURVES[name]
-    first = next((value for value in figures.values() if value is not None), None)
-    head = [f"{size:,}" for size in figures]
-    values = ["–" if value is None else f"{value:,.0f} ({value / first:.2f} ×)" for value in figures.values()]
-    if markdown:
-        rows = [["", *head], ["---"] * (len(head) + 1), [f"`{name}` {curve.text}, {curve.unit}", *values]]
-        return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+    figures = {size: [] for size in curve.sizes}
+    for _ in range(rounds):
+        for size in curve.sizes:
+            found = measure.tried(f"{name}: {size}", partial(point, curve, size))
+            if found is not None:
+                figures[size].append(found)
+    return figures
+
+
+def cells(figures):
+    """A curve's sizes and medians, ready to print."""
+    return {
+        f"{size:,}": f"{median(found):,.0f}" if found else "–" for size, found in figures.items()
+    }
+
+
+def text(name, figures):
+    """A curve for people; each median also as a multiple of the first."""
+    curve = CURVES[name]
+    first = next((median(found) for found in figures.values() if found), None)
+    head, values = [], []
+    for (size, told), found in zip(cells(figures).items(), figures.values()):
+        head.append(size)
+        values.append(f"{told} ({median(found) / first:.2f} ×)" if found else told)
     widths = [max(len(a), len(b)) for a, b in zip(head, values)]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in (head, values)]
     return f"{name}: {curve.text}, {curve.unit}\n  " + "\n  ".join(lines) + "\n"
+
+
+def markdown(results):
+    """All curves as one table of docs/performance.md."""
+    width = max(len(figures) for figures in results.values())
+    said = ["| " * (width + 1) + "|", "|---" * (width + 1) + "|"]
+    for name, figures in results.items():
+        row = [f"{size}: {told}" for size, told in cells(figures).items()]
+        row += [""] * (width - len(row))
+        said.append("| " + " | ".join([f"{CURVES[name].text}, {CURVES[name].unit}", *row]) + " |")
+    return "\n".join(said)

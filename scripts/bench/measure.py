@@ -8,13 +8,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from programs import Running, Skip
+from programs import Failed, Running, Skip
 
 # Reserved below, so that no connection's own port is one of them.
 PORTS = itertools.count(20_000, 2)
 PORTS_LAST = 29_998
 
 NICE = -10
+
+# How often a measurement is tried that comes to nothing.
+TRIES = 3
 
 
 def prepare():
@@ -45,8 +48,18 @@ def look_up(told, path):
     for key in path.split("."):
         figure = figure[key]
     if figure is None:
-        raise Skip(f"nothing arrived: {told}")
+        raise Failed(f"nothing arrived: {told}")
     return figure
+
+
+def tried(name, figures):
+    """What `figures` returns, tried again if it fails; None, with the reasons told, if it always does."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            return figures()
+        except Failed as reason:
+            print(f"{name}: attempt {attempt} of {TRIES} failed: {reason}", file=sys.stderr)
+    return None
 
 
 def load_alone(load, seconds_max=60):
@@ -65,7 +78,7 @@ def sweep(program, load):
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
-            raise Skip(f"the sweep ended with status {process.returncode}")
+            raise Failed(f"the sweep ended with status {process.returncode}")
     seconds = used.ru_utime + used.ru_stime
     return {"seconds": seconds / len(os.sched_getaffinity(0))}
 
@@ -77,9 +90,9 @@ def printed(command, seconds_max):
             command, capture_output=True, text=True, timeout=seconds_max, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:
-        raise Skip(f"not done after {seconds_max} s") from None
+        raise Failed(f"not done after {seconds_max} s") from None
     if done.returncode != 0:
-        raise Skip(done.stderr.strip()[-300:])
+        raise Failed(done.stderr.strip()[-300:])
     return json.loads(done.stdout)
 
 

@@ -14,6 +14,10 @@ class Skip(Exception):
     """A program that is not there, or cannot do what a row asks for."""
 
 
+class Failed(Exception):
+    """A measurement that came to nothing, and may go well the next time."""
+
+
 def found(name):
     path = shutil.which(name)
     if path is None:
@@ -166,7 +170,7 @@ class Running:
             if self.process.poll() is not None or time.monotonic() > until:
                 self.__exit__()
                 text = (self.folder / "stderr").read_text(errors="replace").strip()
-                raise Skip(f"{' '.join(self.command)}: {text[-300:]}")
+                raise Failed(f"{' '.join(self.command)}: {text[-300:] or 'it does not listen'}")
             time.sleep(0.02)
         return self.process.pid
 

@@ -1,8 +1,13 @@
 """What the table says of given figures."""
 
+import contextlib
+import io
 import unittest
 
+import curves
+import measure
 import table
+from programs import Failed
 from rows import ROWS, Row
 
 
@@ -39,6 +44,37 @@ class Table(unittest.TestCase):
             self.assertIn(wanted.subject, known)
             if wanted.ratio_max is not None:
                 self.assertIn(wanted.against, known)
+
+    def test_what_fails_is_tried_again_and_told(self):
+        outcomes = iter([Failed("nothing arrived"), 7.0])
+
+        def figure():
+            outcome = next(outcomes)
+            if isinstance(outcome, Failed):
+                raise outcome
+            return outcome
+
+        def fails():
+            raise Failed("never")
+
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            self.assertEqual(measure.tried("row", figure), 7.0)
+            self.assertIsNone(measure.tried("other", fails))
+        lines = said.getvalue().splitlines()
+        self.assertEqual(lines[0], "row: attempt 1 of 3 failed: nothing arrived")
+        self.assertEqual(lines[1:], [f"other: attempt {n} of 3 failed: never" for n in (1, 2, 3)])
+
+    def test_curves_tell_medians_and_what_is_missing(self):
+        results = {"routes": {1: [600.0, 500.0, 900.0], 16: [], 256: [1200.0], 4096: [1.0]},
+                   "in-flight": {1000: [127.4]}}
+        self.assertEqual(
+            curves.markdown(results).splitlines(),
+            ["| | | | | |", "|---|---|---|---|---|",
+             "| routes, of which one carries, ns/packet | 1: 600 | 16: – | 256: 1,200 | 4,096: 1 |",
+             "| packets in a link with drop + rate + delay, ns/packet | 1,000: 127 |  |  |  |"],
+        )
+        self.assertIn("600 (1.00 ×)", curves.text("routes", results["routes"]))
+        self.assertIn("1,200 (2.00 ×)", curves.text("routes", results["routes"]))
 
 
 if __name__ == "__main__":

@@ -18,4 +18,5 @@ mod measure;
 mod paths;
 mod percentiles;
 mod processes;
+mod standing;
 mod streams;

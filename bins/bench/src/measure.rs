@@ -1,10 +1,14 @@
 //! The phases of a measurement, and what the relay took in the one that counts.
 
 use crate::processes::Processes;
+use anyhow::bail;
 use jostle_common::time::Instant;
 use jostle_common::units::{Span, parse_seconds};
 use serde_json::{Value, json};
 use std::time::Duration;
+
+/// How often a phase in which nothing arrived is measured again.
+const AGAIN_MAX: u32 = 5;
 
 /// Which processes are measured, and for how long.
 #[derive(Clone, Debug, clap::Args)]
@@ -37,6 +41,8 @@ pub(crate) struct Meter {
     begin: Instant,
     end: Instant,
     started: Option<Reading>,
+    /// The phases in which nothing arrived.
+    empty: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +91,14 @@ impl Meter {
     pub(crate) fn start(args: &MeasureArgs, now: Instant) -> Self {
         let begin = now + args.warm_up.0;
         let end = begin + args.duration.0;
-        Self { processes: Processes::new(&args.of), begin, end, started: None }
+        Self { processes: Processes::new(&args.of), begin, end, started: None, empty: 0 }
+    }
+
+    /// Begins the phase that counts at `now`.
+    fn begin_at(&mut self, now: Instant, units: u64) -> anyhow::Result<Option<Measurement>> {
+        let length = self.end.since(self.begin);
+        (self.begin, self.end, self.started) = (now, now + length, None);
+        self.turn(now, units)
     }
 
     const fn phase(&self, now: Instant) -> Phase {
@@ -103,10 +116,12 @@ impl Meter {
         if self.started.is_none() { self.begin } else { self.end }
     }
 
-    /// Takes the time and what has arrived so far; returns the measurement once it is over.
+    /// Takes the time and what has arrived so far; returns the measurement once it is over. If nothing
+    /// arrived in all its time, it tells nothing of the relay and begins again: on a machine with other
+    /// work a relay, or this loop, may be kept from its processor for that long.
     ///
     /// # Errors
-    /// When the relay has ended.
+    /// When the relay has ended, or lets nothing through.
     pub(crate) fn turn(&mut self, now: Instant, units: u64) -> anyhow::Result<Option<Measurement>> {
         match (self.phase(now), self.started) {
             (Phase::WarmUp, _) | (Phase::Measured, Some(_)) => Ok(None),
@@ -116,10 +131,14 @@ impl Meter {
                 Ok(None)
             }
             // The loop was away for the whole phase: it begins now.
-            (Phase::Over, None) => {
-                let length = self.end.since(self.begin);
-                (self.begin, self.end) = (now, now + length);
-                self.turn(now, units)
+            (Phase::Over, None) => self.begin_at(now, units),
+            (Phase::Over, Some(start)) if start.units == units => {
+                self.empty += 1;
+                if self.empty > AGAIN_MAX {
+                    let time = self.end.since(self.begin) * self.empty;
+                    bail!("the way worked, but then nothing arrived for {time:?}");
+                }
+                self.begin_at(now, units)
             }
             (Phase::Over, Some(start)) => Ok(Some(Measurement {
                 units: units - start.units,
@@ -160,6 +179,25 @@ mod tests {
         assert_eq!(meter.deadline(), Instant::from_secs(6));
         let measured = meter.turn(Instant::from_secs(6), 9).unwrap().unwrap();
         assert_eq!((measured.units, measured.time), (2, Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_time_in_which_nothing_arrived_is_not_counted_until_that_is_all_there_is() {
+        let mut meter = meter();
+        for millis in [150, 1150, 2900] {
+            assert_eq!(meter.turn(Instant::from_millis(millis), 7).unwrap(), None);
+        }
+        // It began for the third time when it was found that nothing had come.
+        assert_eq!(meter.turn(Instant::from_millis(3899), 8).unwrap(), None);
+        let measured = meter.turn(Instant::from_millis(3900), 9).unwrap().unwrap();
+        assert_eq!((measured.units, measured.time), (2, Duration::from_secs(1)));
+
+        let mut meter = self::meter();
+        for millis in [150, 1150, 2150, 3150, 4150, 5150] {
+            assert_eq!(meter.turn(Instant::from_millis(millis), 7).unwrap(), None);
+        }
+        let error = meter.turn(Instant::from_millis(6150), 7).unwrap_err().to_string();
+        assert_eq!(error, "the way worked, but then nothing arrived for 6s");
     }
 
     #[test]

@@ -2,17 +2,19 @@
 //! server see is what their lines say.
 
 use super::{PATIENCE, client, socket};
-use crate::support::{Running, assert_conserved};
+use crate::support::{Running, assert_conserved, settings};
 use jostle_common::chance::Direction;
+use jostle_common::time::Instant as Virtual;
 use jostle_common::transport::Transport;
 use jostle_engine::link::Link;
 use jostle_engine::packet::{Body, Packet};
 use jostle_engine::profile::Profile;
 use jostle_engine::profile::imports::from_quic_sim;
 use jostle_engine::stage::{Output, Stage as _};
-use jostle_proxy::LinkSummary;
-use std::collections::BTreeSet;
+use jostle_proxy::{Fate, LinkSummary, Settled, Sink};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::UdpSocket;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const SCENARIOS: [(&str, &str); 8] = [
@@ -20,7 +22,8 @@ const SCENARIOS: [(&str, &str); 8] = [
     ("drop-rate", "--rate_to_client=20 --rate_to_server=30"),
     ("droplist", "--drops_to_server=5,9"),
     ("corrupt-rate", "--rate_to_client=0 --rate_to_server=25"),
-    ("blackhole", "--on=150ms --off=100ms --direction=toserver"),
+    // Again and again: whoever sleeps through the dark once meets it later.
+    ("blackhole", "--on=150ms --off=100ms --direction=toserver --repeat=80"),
     ("rebind", "--first-rebind=200ms"),
     ("tcp-cross-traffic", ""),
     ("udp-cross-traffic", "--crossdatarate=2Mbps"),
@@ -28,6 +31,31 @@ const SCENARIOS: [(&str, &str); 8] = [
 
 const PACKETS: usize = 100;
 const PAYLOAD: usize = 200;
+
+/// What is known of the datagrams to the server on the route that goes dark.
+#[derive(Debug, Default)]
+struct Dark {
+    /// When the first came.
+    begun: Option<Virtual>,
+    /// When each had crossed the line, at the end of which it may be dark, and whether it was lost;
+    /// by number.
+    fates: BTreeMap<u64, (Virtual, bool)>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Watcher(Arc<Mutex<Dark>>);
+
+impl Sink for Watcher {
+    fn record(&mut self, settled: &Settled<'_>) {
+        if settled.route == "blackhole" && settled.direction == Direction::Up {
+            let (packet, mut dark) = (settled.packet, self.0.lock().unwrap());
+            let begun = dark.begun.map_or(packet.entered, |begun| begun.min(packet.entered));
+            dark.begun = Some(begun);
+            let is_lost = matches!(settled.fate, Fate::Discarded(_));
+            dark.fates.insert(packet.number, (packet.at, is_lost));
+        }
+    }
+}
 
 /// The ends of one route, and what they have seen.
 struct Ends {
@@ -82,7 +110,7 @@ fn foretold(name: &str, more: &str, packets: usize) -> (usize, usize) {
     let [mut link, _] = Link::both(&profile, 7, name);
     let (mut dropped, mut damaged) = (0, 0);
     for number in 1..=packets {
-        let at = jostle_common::time::Instant::from_millis(number as u64 * 5);
+        let at = Virtual::from_millis(number as u64 * 5);
         link.handle(Packet::new(1, at, Body::data(datagram(number))));
         while let Some(at) = link.deadline() {
             match link.poll(at) {
@@ -105,7 +133,10 @@ fn the_scenarios_of_the_quic_network_simulator_are_what_they_say() {
             r#"{{ "name": "{name}", "listen": "udp://127.0.0.1:0", "upstream": "{upstream}", "profile": {profile} }}"#
         )
     });
-    let proxy = Running::start(&routes.collect::<Vec<_>>().join(", "));
+    let watcher = Watcher::default();
+    let mut settings = settings(&routes.collect::<Vec<_>>().join(", "));
+    settings.sinks = vec![Box::new(watcher.clone())];
+    let proxy = Running::with(settings);
     let addresses: Vec<_> = proxy.listeners.iter().map(|listener| listener.address).collect();
     let mut ends: Vec<Ends> = servers
         .into_iter()
@@ -178,10 +209,24 @@ fn the_scenarios_of_the_quic_network_simulator_are_what_they_say() {
     let hits = |payload: &Vec<u8>| payload[..198].iter().filter(|byte| **byte != 0xA5).count();
     assert!(corrupt.served.iter().all(|payload| hits(payload) <= 1 && payload.len() == PAYLOAD));
     assert_eq!(corrupt.served.iter().filter(|payload| hits(payload) == 1).count(), damaged);
-    // In one run, with light on both sides.
-    let dark = ends[of("blackhole")].missing(sent);
-    assert!(dark.windows(2).all(|pair| pair[1] == pair[0] + 1), "{dark:?}");
-    assert!(dark[0] > 1 && dark[dark.len() - 1] < sent, "{dark:?} of {sent}");
+    // Lost is what comes to the end of the line in the dark, to the nanosecond, and nothing else.
+    let dark = watcher.0.lock().unwrap();
+    let lost = dark.fates.iter().filter(|(_, (_, is_lost))| *is_lost);
+    let lost: Vec<usize> = lost.map(|(number, _)| *number as usize).collect();
+    assert_eq!(ends[of("blackhole")].missing(sent), lost);
+    for (number, (at, is_lost)) in &dark.fates {
+        let elapsed = at.since(dark.begun.unwrap()).as_nanos();
+        assert_eq!(elapsed % 250_000_000 >= 150_000_000, *is_lost, "{number}: {elapsed} ns");
+    }
+    // There is light on both sides of some.
+    assert!(
+        lost[0] > 1
+            && dark
+                .fates
+                .iter()
+                .any(|(number, (_, is_lost))| { *number as usize > lost[0] && !is_lost })
+    );
+    drop(dark);
     assert_eq!(ends[of("rebind")].ports.len(), 2, "it moved once");
     let summary = proxy.stop();
     assert_conserved(&summary);

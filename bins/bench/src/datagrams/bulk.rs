@@ -70,13 +70,14 @@ impl DatagramsArgs {
         let mut window = Window::new(self.window, self.delay.0, clock.now());
         let measured = loop {
             let now = clock.now();
+            // What came while the loop was away counts before the phase is over.
+            sink.read(|number, _| window.heard(number, now))?;
             if let Some(measured) = meter.turn(now, sink.arrived)? {
                 break measured;
             }
             if window.room(now) >= sender.batch() as u64 {
                 window.sent(sender.send(window.next())?);
             }
-            sink.read(|number, _| window.heard(number, now))?;
         };
         sink.drain(self.delay.0 + Duration::from_millis(300), |_, _| {})?;
         let mut fields = measured.fields("packet");

@@ -111,6 +111,7 @@ impl LatenessArgs {
             if !measuring && now >= begin {
                 (times.first, measuring) = (times.sent.len(), true);
             }
+            sink.read(|number, stamp| times.arrived(number, stamp, delay))?;
             if let Some(measured) = meter.turn(now, sink.arrived)? {
                 break measured;
             }
@@ -132,7 +133,6 @@ impl LatenessArgs {
                 times.sent.push(sent);
                 arrivals.advance();
             }
-            sink.read(|number, stamp| times.arrived(number, stamp, delay))?;
         };
         sink.drain(delay + Duration::from_millis(300), |number, stamp| {
             times.arrived(number, stamp, delay);
