@@ -19,6 +19,8 @@ pub(super) struct Element {
     pub(super) gate: Option<Gate>,
     /// Set if it looks at every packet, marks and those sent ahead aside.
     looks_at_all: bool,
+    /// Set if it then holds each packet and makes none of its own.
+    pub(super) holds_all: bool,
     pub(super) work: Work,
     /// The same for cross traffic if it decides at once: what goes by numbers then finds each
     /// kind of traffic's without a gap. Made when its first packet comes.
@@ -38,6 +40,7 @@ impl Element {
             retired: false,
             gate: Gate::new(rule, link),
             looks_at_all: false,
+            holds_all: false,
             work: work(rule, link.origin(rule, epoch)),
             for_cross: None,
             due: None,
@@ -49,6 +52,7 @@ impl Element {
     /// Notes whether it looks at every packet, after what that depends on has changed.
     fn settle_looks(&mut self) {
         self.looks_at_all = self.gate.is_none() && !self.retired && self.timing != Timing::Sending;
+        self.holds_all = self.looks_at_all && self.timing == Timing::Waiting;
     }
 
     /// Stays for what it holds only: its rule was removed.

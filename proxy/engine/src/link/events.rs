@@ -72,6 +72,7 @@ impl Link {
     }
 
     /// Finds the next work anew, after the elements or their times have changed.
+    #[inline]
     pub(super) fn find_next_work(&mut self) {
         self.next_work = self.first_due(0);
     }
@@ -80,15 +81,11 @@ impl Link {
     #[inline]
     pub(super) fn set_due(&mut self, index: usize, due: Option<Instant>) {
         let element = &mut self.elements[index];
-        if element.due != due {
-            element.due = due;
-            self.settle_next_work(index, due);
+        // What comes to a stage in which something waits seldom is due first.
+        if element.due == due {
+            return;
         }
-    }
-
-    /// Finds the next work, after that of the stage at `index` has changed.
-    #[inline]
-    pub(super) fn settle_next_work(&mut self, index: usize, due: Option<Instant>) {
+        element.due = due;
         match (self.next_work, due) {
             (Some((_, next)), _) if next == index => self.find_next_work(),
             (None, due) => self.next_work = due.map(|due| (due, index)),
@@ -157,42 +154,34 @@ impl Link {
     /// Does the work of the stage at `index` that is due at `due`. Returns what leaves the link,
     /// unless other outputs came of it.
     fn work(&mut self, due: Instant, index: usize) -> Option<Output> {
-        let mut next = None;
-        let mut output = self.give(index, due, &mut next);
-        if self.settle_given(index, next, &mut output) { output } else { None }
+        let mut output = self.give(index, due);
+        if self.settle_given(index, &mut output).is_some() { output } else { None }
     }
 
-    /// Lets the stage at `index` give what is due at `due`, and says when it has work next. What
+    /// Lets the stage at `index` give what is due at `due`, and note when it has work next. What
     /// sends packets of its own gives none here: they enter behind it.
     #[inline(always)]
-    pub(super) fn give(
-        &mut self,
-        index: usize,
-        due: Instant,
-        next: &mut Option<Instant>,
-    ) -> Option<Output> {
+    pub(super) fn give(&mut self, index: usize, due: Instant) -> Option<Output> {
         match &mut self.elements[index] {
             Element { timing: Timing::Sending, .. } => {
                 self.send_cross(due, index);
-                *next = self.elements[index].due;
                 None
             }
-            Element { work: Work::Holding(stage), .. } => stage.give(due, next),
+            Element { work: Work::Holding(stage), due: next, .. } => stage.give(due, next),
             Element { work: Work::Instant(_), .. } => None,
         }
     }
 
-    /// Takes what the stage at `index` has given on to the rules behind it, and notes when it has
-    /// work next. Returns true if it leaves the link instead; otherwise nothing of it is left.
+    /// Takes what the stage at `index` has given on to the rules behind it. Returns it if it leaves
+    /// the link instead; otherwise nothing of it is left.
     #[inline(always)]
-    pub(super) fn settle_given(
+    pub(super) fn settle_given<'a>(
         &mut self,
         index: usize,
-        next: Option<Instant>,
-        output: &mut Option<Output>,
-    ) -> bool {
-        self.set_due(index, next);
-        let Some(output) = output else { return false };
+        output: &'a mut Option<Output>,
+    ) -> Option<&'a Output> {
+        self.find_next_work();
+        let output = output.as_mut()?;
         let element = &self.elements[index];
         output.packet_mut().trace.sign(element.place);
         if self.watch.is_on(output.packet()) {
@@ -201,13 +190,13 @@ impl Link {
         if element.retired {
             self.has_emptied |= element.held() == 0;
         }
-        match output {
-            Output::Deliver(packet) if index + 1 < self.elements.len() => {
-                self.pass(index + 1, packet);
-                false
-            }
-            output => !self.sends || !self.ends_here(output),
+        if let Output::Deliver(packet) = output
+            && index + 1 < self.elements.len()
+        {
+            self.pass(index + 1, packet);
+            return None;
         }
+        if self.sends && self.ends_here(output) { None } else { Some(output) }
     }
 
     /// Takes out the stages of removed rules that hold nothing any more.

@@ -232,23 +232,28 @@ impl Link {
                 self.pieces.settle();
                 return self.outputs.pop();
             }
-            if self.sends && self.holds_cross_alone() {
-                return None;
-            }
             // One step may only move a packet to the next stage; the loop goes on until something
             // leaves or nothing is due.
-            let (at, event) = self.event_by(now)?;
-            let Event::Work(index) = event else {
-                self.happen_to_rules(at, event);
-                continue;
+            let (at, index) = if self.may_change_by_itself() {
+                if self.sends && self.holds_cross_alone() {
+                    return None;
+                }
+                match self.event_by(now)? {
+                    (at, Event::Work(index)) => (at, index),
+                    (at, event) => {
+                        self.happen_to_rules(at, event);
+                        continue;
+                    }
+                }
+            } else {
+                self.next_work.filter(|(at, _)| *at <= now)?
             };
             // The output stays where the stage has written it: each move of a packet costs as much
             // as a rule.
-            let mut next = None;
-            let mut output = self.give(index, at, &mut next);
-            let leaves = self.settle_given(index, next, &mut output);
+            let mut output = self.give(index, at);
+            let leaves = self.settle_given(index, &mut output);
             self.remove_emptied();
-            if leaves && let Some(left) = &output {
+            if let Some(left) = leaves {
                 self.counters.leave(left);
                 self.pieces.remove_one();
                 self.pieces.settle();

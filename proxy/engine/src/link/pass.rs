@@ -22,7 +22,23 @@ enum RunVerdict {
 impl Link {
     /// Takes a packet out of its place and through the elements from `start` on, up to the first
     /// that holds it.
+    #[inline(always)]
     pub(super) fn pass(&mut self, start: usize, packet: &mut Packet) {
+        // A stage that holds every packet is told of it without a look at what else may be.
+        if let Some(element) = self.elements.get_mut(start)
+            && element.holds_all
+            && !packet.is_run()
+            && !packet.is_ahead()
+            && !self.watch.is_on(packet)
+            && let Work::Holding(stage) = &mut element.work
+        {
+            let due = stage.take(packet);
+            return self.set_due(start, due);
+        }
+        self.pass_elements(start, packet);
+    }
+
+    fn pass_elements(&mut self, start: usize, packet: &mut Packet) {
         let mut index = start;
         while let Some(element) = self.elements.get_mut(index) {
             if packet.is_run() {
@@ -46,17 +62,12 @@ impl Link {
             }
             let rule = match &mut element.work {
                 Work::Instant(rule) => rule,
-                Work::Holding(_) if watched || element.timing == Timing::Trailing => {
+                Work::Holding(_) if watched || !element.holds_all => {
                     return self.hold(index, packet);
                 }
                 Work::Holding(stage) => {
                     let due = stage.take(packet);
-                    // What comes to a stage in which something waits seldom is due first.
-                    if element.due != due {
-                        element.due = due;
-                        self.settle_next_work(index, due);
-                    }
-                    return;
+                    return self.set_due(index, due);
                 }
             };
             let flipped = packet.flipped_bits();
