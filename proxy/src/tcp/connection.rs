@@ -59,6 +59,8 @@ pub(super) struct Beside {
     pub(super) to_try: VecDeque<SocketAddr>,
     /// What is said of where it wants to go, while it says so.
     pub(super) asking: Option<Box<Asking>>,
+    /// Until when the head of its next request has to be whole, while that comes.
+    pub(super) head_until: Option<Instant>,
     /// The association that it keeps.
     pub(super) association: Option<AssociationId>,
     /// What its client asked for; `None` where all go to one upstream.
@@ -94,7 +96,7 @@ impl Beside {
         let asks = asking.is_some() || association.is_some() || request.is_some();
         let hears = self.hello.is_some() || self.server_name.is_some();
         let counts = self.exceptions != [Exceptions::default(); 2] || self.straight != [0; 2];
-        let waits = look.is_some() || self.attempt.is_some();
+        let waits = look.is_some() || self.attempt.is_some() || self.head_until.is_some();
         !(asks || hears || counts || waits || !to_try.is_empty())
     }
 }
@@ -273,6 +275,19 @@ impl RelayedConnection {
             self.beside_mut().look = look;
             self.tidy();
         }
+    }
+
+    /// Sets until when the head of its next request has to be whole; `None`: it does not come now.
+    pub(super) fn set_head_until(&mut self, until: Option<Instant>) {
+        if until.is_some() || self.head_until().is_some() {
+            self.beside_mut().head_until = until;
+            self.tidy();
+        }
+    }
+
+    /// Returns until when the head of its next request has to be whole, while that comes.
+    pub(super) fn head_until(&self) -> Option<Instant> {
+        self.beside()?.head_until
     }
 
     /// Returns true while it looks for the name of a server in what the client says.

@@ -50,7 +50,9 @@ impl TcpRelay {
 
     /// Takes the next request of a client.
     pub(super) fn take_next(&mut self, index: usize, turn: &mut Turn) {
-        let Some(client) = self.connections.at(index).source(Direction::Up) else { return };
+        let connection = self.connections.at(index);
+        connection.set_head_until(None);
+        let Some(client) = connection.source(Direction::Up) else { return };
         let Some(next) = client.take_next() else { return };
         let NextRequest { progress, answer, body, rest } = next;
         // Whoever was told of the end is told nothing behind it.
@@ -104,7 +106,7 @@ impl TcpRelay {
     }
 
     /// Ends both sides of a client's connection, behind what they were given.
-    fn end_exchanges(&mut self, index: usize, turn: &mut Turn) {
+    pub(super) fn end_exchanges(&mut self, index: usize, turn: &mut Turn) {
         let connection = self.connections.at(index);
         let (id, carried) = (connection.id, connection.carried);
         if let Some(carrier) = self.carriage.of(carried) {

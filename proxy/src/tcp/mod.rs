@@ -16,6 +16,7 @@ mod end;
 mod exchanges;
 mod flow_orders;
 mod handover;
+mod next_head;
 mod outgoing;
 mod plain;
 mod request;
@@ -49,6 +50,7 @@ use jostle_engine::memory::Memory;
 use jostle_engine::route::Route;
 use jostle_engine::tcp;
 use jostle_forward::Failure;
+use next_head::NextHeads;
 use silence::Silences;
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -81,6 +83,7 @@ pub(crate) struct TcpRelay {
     silences: Silences,
     /// Clients that say where they want to go.
     askings: Askings,
+    next_heads: NextHeads,
     /// The associations that connections keep.
     kept: Kept,
     /// Whether anybody listens.
@@ -152,6 +155,7 @@ impl TcpRelay {
             closing: VecDeque::new(),
             silences: Silences::default(),
             askings: Askings::default(),
+            next_heads: NextHeads::default(),
             kept: Kept { associations: associations.clone(), count: 0 },
             door: Door::default(),
             counts: TcpCounts::default(),
@@ -189,6 +193,9 @@ impl TcpRelay {
             self.take_in(index, direction, turn);
         } else {
             self.copy(index, direction, turn);
+        }
+        if direction == Direction::Up && self.askings.are_wanted() {
+            self.time_next_head(index, turn);
         }
     }
 
@@ -343,6 +350,7 @@ impl Relay for TcpRelay {
         }
         self.end_attempts(turn);
         self.end_asking(turn);
+        self.end_slow_heads(turn);
         self.end_closing(turn);
         self.retry_accept(turn);
         self.retry_starved(turn);
@@ -355,8 +363,8 @@ impl Relay for TcpRelay {
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
         let (resting, silent) = (self.acceptor.deadline(), self.silences.deadline());
         let door = self.mind_door(turn);
-        let timers =
-            [carried, connecting, attempt, closing, resting, silent, self.askings.deadline()];
+        let (asking, head) = (self.askings.deadline(), self.next_heads.deadline());
+        let timers = [carried, connecting, attempt, closing, resting, silent, asking, head];
         timers.into_iter().chain([sought, door]).flatten().min()
     }
 

@@ -233,6 +233,12 @@ impl End {
         self.ready.writable = true;
     }
 
+    /// Returns true if the head of its client's next request has begun to come, and is not whole.
+    pub(crate) fn hears_request(&self) -> bool {
+        let requests = self.waiting.as_ref().and_then(|waiting| waiting.requests.as_deref());
+        requests.is_some_and(Requests::is_hearing)
+    }
+
     /// Notes that the peer has torn the connection down; what it wrote before is still to be read.
     pub(crate) fn break_off(&mut self) {
         self.peer = Peer::Broken;
