@@ -10,6 +10,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+mod beginnings;
+
 /// Looks at the sockets without an event between them after which nothing more is to come.
 const QUIET_LOOKS: usize = 5;
 

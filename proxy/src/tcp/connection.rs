@@ -33,8 +33,8 @@ pub(super) struct RelayedConnection {
     hops: Option<NonZeroU8>,
     /// Set while its bytes cross the links.
     pub(super) carried: bool,
-    /// Set while its sides, which were told of its end, have a moment to end too.
-    pub(super) lingers: bool,
+    /// Set once its sockets ask peers that are silent whether they are still there.
+    pub(super) asks_peers: bool,
     /// What came, up and down: the bytes, and the packets but for the multiples of 2^32.
     bytes: [u64; 2],
     packets: [u32; 2],
@@ -61,6 +61,8 @@ pub(super) struct Beside {
     pub(super) asking: Option<Box<Asking>>,
     /// Until when the head of its next request has to be whole, while that comes.
     pub(super) head_until: Option<Instant>,
+    /// Set while its sides, which were told of its end, have a moment to end too.
+    pub(super) lingers: bool,
     /// The association that it keeps.
     pub(super) association: Option<AssociationId>,
     /// What its client asked for; `None` where all go to one upstream.
@@ -97,7 +99,7 @@ impl Beside {
         let hears = self.hello.is_some() || self.server_name.is_some();
         let counts = self.exceptions != [Exceptions::default(); 2] || self.straight != [0; 2];
         let waits = look.is_some() || self.attempt.is_some() || self.head_until.is_some();
-        !(asks || hears || counts || waits || !to_try.is_empty())
+        !(asks || hears || counts || waits || self.lingers || !to_try.is_empty())
     }
 }
 
@@ -180,7 +182,7 @@ impl RelayedConnection {
             last: now,
             hops: None,
             carried: false,
-            lingers: false,
+            asks_peers: false,
             bytes: [0; 2],
             packets: [0; 2],
             beside: Some(Box::new(Beside::of_new())),
@@ -306,7 +308,7 @@ impl RelayedConnection {
         self.set_upstream_address(None);
         self.progress = Progress::Naming;
         (self.since, self.last) = (now, now);
-        self.carried = false;
+        (self.carried, self.asks_peers) = (false, false);
         (self.bytes, self.packets) = ([0; 2], [0; 2]);
         *self.beside_mut() = Beside::of_new();
         if let Some(client) = self.source(Direction::Up) {

@@ -7,6 +7,7 @@
 use super::TcpRelay;
 use super::asking::Negotiated;
 use super::connection::Progress;
+use super::sockets::asks_later;
 use crate::observed::FlowEvent;
 use crate::turn::Turn;
 use bytes::Bytes;
@@ -134,6 +135,9 @@ impl TcpRelay {
         let connection = self.connections.at(index);
         connection.drop_source(Direction::Down, turn);
         connection.begin_anew(turn.now);
+        if asks_later(turn.options.portable) {
+            self.keepalive.await_one(turn.now);
+        }
         debug_assert_eq!(connection.progress, Progress::Naming);
     }
 }

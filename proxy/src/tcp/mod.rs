@@ -16,6 +16,7 @@ mod end;
 mod exchanges;
 mod flow_orders;
 mod handover;
+mod keepalive;
 mod next_head;
 mod outgoing;
 mod plain;
@@ -50,6 +51,7 @@ use jostle_engine::memory::Memory;
 use jostle_engine::route::Route;
 use jostle_engine::tcp;
 use jostle_forward::Failure;
+use keepalive::Keepalive;
 use next_head::NextHeads;
 use silence::Silences;
 use std::collections::{BTreeSet, VecDeque};
@@ -81,6 +83,7 @@ pub(crate) struct TcpRelay {
     /// for.
     closing: VecDeque<(Instant, usize, u32)>,
     silences: Silences,
+    keepalive: Keepalive,
     /// Clients that say where they want to go.
     askings: Askings,
     next_heads: NextHeads,
@@ -154,6 +157,7 @@ impl TcpRelay {
             nameless: VecDeque::new(),
             closing: VecDeque::new(),
             silences: Silences::default(),
+            keepalive: Keepalive::default(),
             askings: Askings::default(),
             next_heads: NextHeads::default(),
             kept: Kept { associations: associations.clone(), count: 0 },
@@ -355,6 +359,7 @@ impl Relay for TcpRelay {
         self.retry_accept(turn);
         self.retry_starved(turn);
         self.cut_silent(turn);
+        self.keep_alive(turn);
         self.forget_connected();
         let connecting = self.connecting.front().map(|(at, ..)| *at);
         let attempt = self.attempts.first().map(|(at, ..)| *at);
@@ -365,7 +370,7 @@ impl Relay for TcpRelay {
         let door = self.mind_door(turn);
         let (asking, head) = (self.askings.deadline(), self.next_heads.deadline());
         let timers = [carried, connecting, attempt, closing, resting, silent, asking, head];
-        timers.into_iter().chain([sought, door]).flatten().min()
+        timers.into_iter().chain([sought, door, self.keepalive.deadline()]).flatten().min()
     }
 
     fn follow(&mut self, route: &Route, rules_on: bool, turn: &mut Turn) {

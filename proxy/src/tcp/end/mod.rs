@@ -3,6 +3,7 @@
 //! A connection at rest costs its two ends and nothing else, so what few ends have is
 //! [beside](Waiting) them.
 
+mod early;
 mod incoming;
 mod outgoing;
 
