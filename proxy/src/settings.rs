@@ -41,7 +41,8 @@ pub struct Settings {
     pub splices: bool,
     /// The time that an upstream has to answer a TCP connect.
     pub connect_timeout: Duration,
-    /// The time that a client of a forward listener has to say where it wants to go.
+    /// The time that a client of a forward listener has to say where it wants to go, and from its first
+    /// byte on for each further request.
     pub negotiation_timeout: Duration,
     /// The most bytes that a UDP client gets per byte from it until it has shown that it is there,
     /// by sending something after it was answered; `None`: any number. Clients on loopback need not

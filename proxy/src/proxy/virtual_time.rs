@@ -10,6 +10,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+mod beginnings;
+
 /// Looks at the sockets without an event between them after which nothing more is to come.
 const QUIET_LOOKS: usize = 5;
 
@@ -259,6 +261,47 @@ fn a_further_request_takes_one_round_trip_and_no_handshake() {
         client.write_all(request.as_bytes()).unwrap();
     }
     assert_eq!(server.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "one connection");
+}
+
+#[test]
+fn the_head_of_a_further_request_has_as_much_time_as_the_first_one() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = server.local_addr().unwrap();
+    let request = format!("GET http://{target}/ HTTP/1.1\r\nHost: {target}\r\n\r\n");
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    for rules in ["", FAR] {
+        let comma = if rules.is_empty() { "" } else { "," };
+        let route = format!(r#"{{ "listen": "http-proxy://127.0.0.1:0"{comma} {rules} }}"#);
+        let mut proxy = Driven::with(&route, |settings| settings.negotiation_timeout = ms(10_000));
+        let mut client = proxy.connect();
+        // Each piece goes by itself.
+        client.set_nodelay(true).unwrap();
+        client.write_all(request.as_bytes()).unwrap();
+        proxy.go_to(ms(1000));
+        let (mut far, _) = server.accept().unwrap();
+        far.write_all(answer).unwrap();
+        proxy.go_to(ms(2000));
+        assert_eq!(told(&mut client), answer);
+        // It may say nothing for longer than that; then each piece comes in time, and all do.
+        proxy.go_to(ms(30_000));
+        let (begin, end) = request.split_at(20);
+        client.write_all(begin.as_bytes()).unwrap();
+        proxy.go_to(ms(39_000));
+        client.write_all(end.as_bytes()).unwrap();
+        proxy.go_to(ms(40_000));
+        far.write_all(answer).unwrap();
+        proxy.go_to(ms(41_000));
+        assert_eq!(told(&mut client), answer, "{rules}");
+        // What comes a byte at a time has no more.
+        for (nth, byte) in request.bytes().take(19).enumerate() {
+            proxy.go_to(ms(45_000 + 500 * nth as u64));
+            client.write_all(&[byte]).unwrap();
+        }
+        assert_eq!(proxy.around(ms(55_000), &mut client), [b"", b""]);
+        assert_eq!(client.read(&mut [0]).unwrap(), 0, "{rules}: closed");
+        let counts = proxy.proxy.first.1.fleet.touch(0).report().counts;
+        assert_eq!(["negotiation_timed_out", "asked_again"].map(|name| counts[name]), [1, 1]);
+    }
 }
 
 /// A listener whose backlog is full, so that it answers nobody; and what fills it.

@@ -2,7 +2,7 @@
 
 use super::connection::RelayedConnection;
 use super::end::End;
-use super::sockets::{inherits, prepare, stream_interest};
+use super::sockets::{asks_later, inherits, prepare, stream_interest};
 use super::{TcpPart, TcpRelay};
 use crate::client::NewClient;
 use crate::reactor::Owner;
@@ -175,6 +175,9 @@ impl TcpRelay {
             client = client.with_buffer(restrained);
         }
         let now = turn.now;
+        if asks_later(turn.options.portable) {
+            self.keepalive.await_one(now);
+        }
         let hops = hops_of_client(&SockRef::from(&client.stream));
         let make = |id| RelayedConnection::new(id, address, client, admission, now).with_hops(hops);
         if self.askings.are_wanted() {

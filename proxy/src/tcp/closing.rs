@@ -89,7 +89,7 @@ impl TcpRelay {
     /// Gives a connection that is closing a moment, unless it has it already.
     pub(super) fn let_linger(&mut self, index: usize, id: u32, turn: &Turn) {
         if let Some(connection) = self.connections.get_same(index, id)
-            && !std::mem::replace(&mut connection.lingers, true)
+            && !std::mem::replace(&mut connection.beside_mut().lingers, true)
         {
             self.closing.push_back((turn.now + LINGER, index, id));
         }

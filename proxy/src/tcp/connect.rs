@@ -3,7 +3,7 @@
 use super::connection::{Progress, RelayedConnection};
 use super::end::End;
 use super::request::failure_of;
-use super::sockets::{begin_connect, prepare, stream_interest};
+use super::sockets::{Wanted, begin_connect, prepare, stream_interest};
 use super::{TcpPart, TcpRelay};
 use crate::observed::FlowEvent;
 use crate::reactor::Owner;
@@ -19,6 +19,9 @@ use std::io;
 
 /// The most hops that are left to begin with: a circle is closed after so many connections.
 const HOPS_MAX: u8 = 64;
+
+/// The most that is read of a client before its upstream has answered.
+const EARLY_BYTES: usize = 16 << 10;
 
 /// The cause that is told when nobody listens at the upstream.
 const REFUSED: &str = "nobody listens there; is the server running?";
@@ -110,14 +113,16 @@ impl TcpRelay {
         // One less than the client's, as behind a router: so whatever goes round a circle of proxies
         // dies out.
         let hops = self.connections.at(index).hops().map(|hops| hops.min(HOPS_MAX) - 1);
+        let restrained = self.carriage.is_in_force() && !turn.options.portable;
+        let early = self.read_early(index, turn);
+        let wanted = Wanted { hops, restrained, speaks: early > 0 };
         let (mut failure, mut cause) = (Failure::General, "there is no address".to_owned());
         while let Some(address) = self.connections.at(index).next_address() {
             if self.connections.at(index).set_upstream_address(Some(address)) {
                 self.tell_facts(index, turn);
             }
             let owner = Owner { relay: self.id.index, socket: TcpPart::Upstream(index).key() };
-            let restrains = self.carriage.is_in_force() && !turn.options.portable;
-            let begun = begin_connect(address, hops, restrains).and_then(|(socket, restrained)| {
+            let begun = begin_connect(address, wanted).and_then(|(socket, restrained)| {
                 let mut stream = TcpStream::from_std(socket.into());
                 let local = stream.local_addr().ok();
                 if local == Some(address) {
@@ -143,6 +148,9 @@ impl TcpRelay {
                     if let Some(local) = local {
                         self.observe(id, FlowEvent::Reached { local, upstream: address }, turn);
                     }
+                    if early > 0 {
+                        self.write_early(index, early, turn);
+                    }
                     return;
                 }
                 Err(error) => {
@@ -165,6 +173,40 @@ impl TcpRelay {
         self.refuse(index, failure, &cause, turn);
     }
 
+    /// Reads into the buffer of the loop what a client has said already. What crosses links, or comes
+    /// behind a request, has its time.
+    fn read_early(&mut self, index: usize, turn: &mut Turn) -> usize {
+        let connection = self.connections.at(index);
+        let is_plain = !connection.carried && connection.request().is_none();
+        let is_known = cfg!(target_os = "linux") && !turn.options.portable;
+        let client = connection.source(Direction::Up);
+        // What was read for an address that did not answer is to be written first.
+        let Some(client) = client.filter(|client| is_plain && is_known && !client.is_readable())
+        else {
+            return 0;
+        };
+        client.read_early(&mut turn.scratch[..EARLY_BYTES])
+    }
+
+    /// Writes what was read early to the upstream, if that has answered already, as one on this machine
+    /// has. Otherwise it is read again when it has.
+    fn write_early(&mut self, index: usize, count: usize, turn: &mut Turn) {
+        let Some((client, upstream)) = self.connections.at(index).pair(Direction::Up) else {
+            return;
+        };
+        let result = upstream.write_early(&turn.scratch[..count]);
+        if let Ok(written @ 1..) = result {
+            if self.open(index, turn) {
+                self.pass_on(index, Direction::Up, count, written, turn);
+            }
+            return;
+        }
+        client.put_ahead(self.memory.hold(&turn.scratch[..count]));
+        if let Err(error) = result {
+            self.conclude(index, Err(error.kind()), turn);
+        }
+    }
+
     /// Gives the address that is tried its share of the time that is left, so that one which never
     /// answers leaves some to the others.
     fn share_time(&mut self, index: usize, turn: &Turn) {
@@ -183,6 +225,13 @@ impl TcpRelay {
         if let Some(until) = attempt {
             self.attempts.remove(&(until, index, id));
         }
+    }
+
+    /// The address that is tried has answered.
+    fn end_attempt(&mut self, index: usize) {
+        let connection = self.connections.at(index);
+        let (id, attempt) = (connection.id, connection.take_attempt());
+        self.forget_attempt(index, id, attempt);
     }
 
     /// Tries the next address where one has not answered in its share of the time.
@@ -204,9 +253,11 @@ impl TcpRelay {
         let connection = self.connections.at(index);
         let Some(upstream) = connection.source(Direction::Down) else { return };
         let Some(outcome) = upstream.outcome() else { return };
-        let outcome = outcome.map_err(|error| error.kind());
-        let (id, attempt) = (connection.id, connection.take_attempt());
-        self.forget_attempt(index, id, attempt);
+        self.conclude(index, outcome.map_err(|error| error.kind()), turn);
+    }
+
+    /// An attempt to connect has come to an end.
+    fn conclude(&mut self, index: usize, outcome: Result<(), io::ErrorKind>, turn: &mut Turn) {
         let connection = self.connections.at(index);
         let Some(upstream) = connection.source(Direction::Down) else { return };
         match outcome {
@@ -215,24 +266,16 @@ impl TcpRelay {
                     // It accepted, and tore the connection down before we looked.
                     upstream.break_off();
                 }
-                upstream.set_connected();
-                self.unreached.clear();
-                connection.progress = Progress::Open;
-                connection.forget_addresses();
-                let (id, carried) = (connection.id, connection.carried);
-                self.observe(id, FlowEvent::Connected, turn);
-                // Across the links the answer takes its time; the client is told when it is there.
-                let carrier = self.carriage.of(carried);
-                let crosses = carrier.is_some_and(|carrier| carrier.accept(turn.now, id));
-                if !crosses && !self.tell_success(index, turn) {
-                    return;
+                if self.open(index, turn) {
+                    self.flush(index, Direction::Up, turn);
+                    self.serve_direction(index, Direction::Up, turn);
+                    self.serve_direction(index, Direction::Down, turn);
                 }
-                self.flush(index, Direction::Up, turn);
-                self.serve_direction(index, Direction::Up, turn);
-                self.serve_direction(index, Direction::Down, turn);
             }
             Err(kind) => {
                 log::debug!("route {}: the upstream: {kind}", self.route.name);
+                self.end_attempt(index);
+                let connection = self.connections.at(index);
                 connection.drop_source(Direction::Down, turn);
                 if connection.has_next_address() {
                     return self.connect_next(index, turn);
@@ -245,6 +288,23 @@ impl TcpRelay {
                 self.refuse(index, failure_of(kind), &kind.to_string(), turn);
             }
         }
+    }
+
+    /// Lets bytes pass, now that the upstream is there. Returns false if the client is gone.
+    fn open(&mut self, index: usize, turn: &mut Turn) -> bool {
+        self.end_attempt(index);
+        let connection = self.connections.at(index);
+        let Some(upstream) = connection.source(Direction::Down) else { return false };
+        upstream.set_connected();
+        self.unreached.clear();
+        connection.progress = Progress::Open;
+        connection.forget_addresses();
+        let (id, carried) = (connection.id, connection.carried);
+        self.observe(id, FlowEvent::Connected, turn);
+        // Across the links the answer takes its time; the client is told when it is there.
+        let carrier = self.carriage.of(carried);
+        let crosses = carrier.is_some_and(|carrier| carrier.accept(turn.now, id));
+        crosses || self.tell_success(index, turn)
     }
 
     /// Forgets until when those are waited for that have come to an end of it, as far as they are the

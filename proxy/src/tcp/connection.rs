@@ -1,6 +1,8 @@
 //! One relayed connection: its two sockets, and the progress that it has made.
 
+use super::addresses::Addresses;
 use super::asking::Asking;
+use super::beside::{Beside, Exceptions};
 use super::end::End;
 use super::request::Request;
 use crate::flow::FlowCounts;
@@ -10,10 +12,9 @@ use jostle_common::time::Instant;
 use jostle_engine::flow::FlowFacts;
 use jostle_engine::memory::Admission;
 use jostle_engine::route::Destination;
-use jostle_forward::hello::{Heard, HelloReader};
-use jostle_forward::socks::AssociationId;
+use jostle_forward::hello::Heard;
 use std::collections::VecDeque;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::num::NonZeroU8;
 use std::sync::Arc;
 
@@ -33,8 +34,8 @@ pub(super) struct RelayedConnection {
     hops: Option<NonZeroU8>,
     /// Set while its bytes cross the links.
     pub(super) carried: bool,
-    /// Set while its sides, which were told of its end, have a moment to end too.
-    pub(super) lingers: bool,
+    /// Set once its sockets ask peers that are silent whether they are still there.
+    pub(super) asks_peers: bool,
     /// What came, up and down: the bytes, and the packets but for the multiples of 2^32.
     bytes: [u64; 2],
     packets: [u32; 2],
@@ -43,97 +44,6 @@ pub(super) struct RelayedConnection {
     _admission: Admission,
     /// The client, and the upstream; `None` before it is there, and once it is torn down.
     ends: [Option<End>; 2],
-}
-
-/// What a connection has besides: at its beginning, if its client asked for a target, or while it
-/// crosses links.
-#[derive(Debug, Default)]
-pub(super) struct Beside {
-    /// The time at which to look whether it has been silent for too long.
-    pub(super) look: Option<Instant>,
-    /// Until when the upstream has to answer, whatever addresses it has.
-    pub(super) connect_until: Option<Instant>,
-    /// Until when the address has to answer that is tried now, if it is not the last.
-    pub(super) attempt: Option<Instant>,
-    /// The upstream's addresses that are still to be tried.
-    pub(super) to_try: VecDeque<SocketAddr>,
-    /// What is said of where it wants to go, while it says so.
-    pub(super) asking: Option<Box<Asking>>,
-    /// The association that it keeps.
-    pub(super) association: Option<AssociationId>,
-    /// What its client asked for; `None` where all go to one upstream.
-    pub(super) request: Option<Box<Request>>,
-    /// Per direction: how many bytes wait at the receiver's socket that did not cross the links;
-    /// they went straight before there were any, and are in front of those that did.
-    pub(super) straight: [usize; 2],
-    /// Looks for the name of a server in what the client says first, as long as there may be one.
-    hello: Option<HelloReader>,
-    /// The name that was found.
-    server_name: Option<Box<str>>,
-    /// What became of its packets, up and down, where that is not what becomes of most.
-    exceptions: [Exceptions; 2],
-}
-
-/// Packets that are counted seldom.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Exceptions {
-    /// Those that came, in multiples of 2^32.
-    packets: u64,
-    copies: u64,
-    discarded: u64,
-}
-
-impl Beside {
-    /// What a connection has at its beginning.
-    fn of_new() -> Self {
-        Self { hello: Some(HelloReader::default()), ..Self::default() }
-    }
-
-    fn is_needless(&self) -> bool {
-        let Self { look, to_try, asking, association, request, .. } = self;
-        let asks = asking.is_some() || association.is_some() || request.is_some();
-        let hears = self.hello.is_some() || self.server_name.is_some();
-        let counts = self.exceptions != [Exceptions::default(); 2] || self.straight != [0; 2];
-        let waits = look.is_some() || self.attempt.is_some();
-        !(asks || hears || counts || waits || !to_try.is_empty())
-    }
-}
-
-/// The addresses of a connection's two sides.
-#[derive(Debug)]
-enum Addresses {
-    /// Those of most, without a place for larger ones.
-    V4 {
-        client: SocketAddrV4,
-        upstream: Option<SocketAddrV4>,
-    },
-    Any(Box<(SocketAddr, Option<SocketAddr>)>),
-}
-
-impl Addresses {
-    fn new(client: SocketAddr, upstream: Option<SocketAddr>) -> Self {
-        match (client, upstream) {
-            (SocketAddr::V4(client), None) => Self::V4 { client, upstream: None },
-            (SocketAddr::V4(client), Some(SocketAddr::V4(upstream))) => {
-                Self::V4 { client, upstream: Some(upstream) }
-            }
-            any => Self::Any(Box::new(any)),
-        }
-    }
-
-    fn client(&self) -> SocketAddr {
-        match self {
-            Self::V4 { client, .. } => (*client).into(),
-            Self::Any(both) => both.0,
-        }
-    }
-
-    fn upstream(&self) -> Option<SocketAddr> {
-        match self {
-            Self::V4 { upstream, .. } => upstream.map(SocketAddr::from),
-            Self::Any(both) => both.1,
-        }
-    }
 }
 
 /// The progress of a connection.
@@ -178,7 +88,7 @@ impl RelayedConnection {
             last: now,
             hops: None,
             carried: false,
-            lingers: false,
+            asks_peers: false,
             bytes: [0; 2],
             packets: [0; 2],
             beside: Some(Box::new(Beside::of_new())),
@@ -275,6 +185,19 @@ impl RelayedConnection {
         }
     }
 
+    /// Sets until when the head of its next request has to be whole; `None`: it does not come now.
+    pub(super) fn set_head_until(&mut self, until: Option<Instant>) {
+        if until.is_some() || self.head_until().is_some() {
+            self.beside_mut().head_until = until;
+            self.tidy();
+        }
+    }
+
+    /// Returns until when the head of its next request has to be whole, while that comes.
+    pub(super) fn head_until(&self) -> Option<Instant> {
+        self.beside()?.head_until
+    }
+
     /// Returns true while it looks for the name of a server in what the client says.
     pub(super) fn listens(&self) -> bool {
         self.beside().is_some_and(|beside| beside.hello.is_some())
@@ -291,7 +214,7 @@ impl RelayedConnection {
         self.set_upstream_address(None);
         self.progress = Progress::Naming;
         (self.since, self.last) = (now, now);
-        self.carried = false;
+        (self.carried, self.asks_peers) = (false, false);
         (self.bytes, self.packets) = ([0; 2], [0; 2]);
         *self.beside_mut() = Beside::of_new();
         if let Some(client) = self.source(Direction::Up) {
@@ -446,15 +369,5 @@ mod tests {
         let ends = 2 * size_of::<Option<End>>();
         let size = size_of::<RelayedConnection>();
         assert!(size <= 80 + ends, "{size} with {ends} of the ends");
-    }
-
-    #[test]
-    fn addresses_are_what_they_were() {
-        let [v4, v6] =
-            ["192.0.2.1:53", "[2001:db8::1%7]:53"].map(|text| text.parse().expect("it is one"));
-        for (client, upstream) in [(v4, None), (v4, Some(v4)), (v4, Some(v6)), (v6, Some(v4))] {
-            let addresses = Addresses::new(client, upstream);
-            assert_eq!((addresses.client(), addresses.upstream()), (client, upstream));
-        }
     }
 }

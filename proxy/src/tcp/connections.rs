@@ -40,6 +40,11 @@ impl Connections {
         self.slab.vacant_key()
     }
 
+    /// Returns a number of places that has all of them below it.
+    pub(super) fn places(&self) -> usize {
+        self.slab.capacity()
+    }
+
     /// Adds a connection, made with its number, and returns that.
     pub(super) fn add(&mut self, make: impl FnOnce(u32) -> RelayedConnection) -> u32 {
         let id = self.route_shared.next_number();

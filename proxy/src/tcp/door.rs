@@ -5,7 +5,7 @@
 //! ask for it, and the kernel refuses who connects (RST). That is Linux's way; elsewhere the socket
 //! goes on listening, which is said once.
 
-use super::sockets::begin_connect;
+use super::sockets::{Wanted, begin_connect};
 use super::{TcpPart, TcpRelay};
 use crate::reactor::{Owner, Reactor};
 use crate::turn::Turn;
@@ -183,7 +183,7 @@ fn begin_look(
     owner: Owner,
     reactor: &mut Reactor,
 ) -> io::Result<(TcpStream, Token)> {
-    let (socket, _) = begin_connect(address, None, false)?;
+    let (socket, _) = begin_connect(address, Wanted::default())?;
     let mut stream = TcpStream::from_std(socket.into());
     let token = reactor.add(&mut stream, owner, Interest::WRITABLE)?;
     Ok((stream, token))

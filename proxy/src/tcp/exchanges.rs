@@ -7,7 +7,9 @@
 use super::TcpRelay;
 use super::asking::Negotiated;
 use super::connection::Progress;
+use super::sockets::asks_later;
 use crate::observed::FlowEvent;
+use crate::own::may_reach;
 use crate::turn::Turn;
 use bytes::Bytes;
 use jostle_common::chance::Direction;
@@ -50,7 +52,9 @@ impl TcpRelay {
 
     /// Takes the next request of a client.
     pub(super) fn take_next(&mut self, index: usize, turn: &mut Turn) {
-        let Some(client) = self.connections.at(index).source(Direction::Up) else { return };
+        let connection = self.connections.at(index);
+        connection.set_head_until(None);
+        let Some(client) = connection.source(Direction::Up) else { return };
         let Some(next) = client.take_next() else { return };
         let NextRequest { progress, answer, body, rest } = next;
         // Whoever was told of the end is told nothing behind it.
@@ -94,7 +98,7 @@ impl TcpRelay {
         is_same
             && self.asks_by_http()
             && allowed.judge(target).is_ok()
-            && address.is_some_and(|one| allowed.judge_address(target, one.ip()).is_ok())
+            && address.is_some_and(|one| may_reach(allowed, target, one.ip()))
     }
 
     /// Returns true if the route is an HTTP proxy still.
@@ -104,7 +108,7 @@ impl TcpRelay {
     }
 
     /// Ends both sides of a client's connection, behind what they were given.
-    fn end_exchanges(&mut self, index: usize, turn: &mut Turn) {
+    pub(super) fn end_exchanges(&mut self, index: usize, turn: &mut Turn) {
         let connection = self.connections.at(index);
         let (id, carried) = (connection.id, connection.carried);
         if let Some(carrier) = self.carriage.of(carried) {
@@ -132,6 +136,9 @@ impl TcpRelay {
         let connection = self.connections.at(index);
         connection.drop_source(Direction::Down, turn);
         connection.begin_anew(turn.now);
+        if asks_later(turn.options.portable) {
+            self.keepalive.await_one(turn.now);
+        }
         debug_assert_eq!(connection.progress, Progress::Naming);
     }
 }

@@ -3,8 +3,11 @@
 
 mod accept;
 mod acceptor;
+mod addresses;
 mod asking;
 mod association;
+mod beside;
+mod carriage;
 mod carried;
 mod closing;
 mod connect;
@@ -13,21 +16,26 @@ mod connections;
 mod counts;
 mod door;
 mod end;
+mod endings;
 mod exchanges;
 mod flow_orders;
 mod handover;
+mod keepalive;
+mod next_head;
 mod outgoing;
+mod part;
 mod plain;
+mod report;
 mod request;
 mod restraint;
 mod silence;
 mod sockets;
+mod target;
 
 use crate::account::Account;
 use crate::alarm::Alarm;
 use crate::flow::{FlowPage, FlowState};
 use crate::listener::Opened;
-use crate::observed::FlowEvent;
 use crate::reactor::{Readiness, RelayId, SocketKey};
 use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
@@ -36,7 +44,7 @@ use crate::turn::Turn;
 use acceptor::Acceptor;
 use asking::Askings;
 use association::Kept;
-use carried::Carriage;
+use carriage::Carriage;
 use connection::Progress;
 use connections::Connections;
 use counts::TcpCounts;
@@ -44,11 +52,11 @@ use door::Door;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
 use jostle_common::transport::Transport;
-use jostle_engine::carrier::Carrier;
 use jostle_engine::memory::Memory;
 use jostle_engine::route::Route;
-use jostle_engine::tcp;
-use jostle_forward::Failure;
+use keepalive::Keepalive;
+use next_head::NextHeads;
+use part::TcpPart;
 use silence::Silences;
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -79,8 +87,10 @@ pub(crate) struct TcpRelay {
     /// for.
     closing: VecDeque<(Instant, usize, u32)>,
     silences: Silences,
+    keepalive: Keepalive,
     /// Clients that say where they want to go.
     askings: Askings,
+    next_heads: NextHeads,
     /// The associations that connections keep.
     kept: Kept,
     /// Whether anybody listens.
@@ -89,39 +99,6 @@ pub(crate) struct TcpRelay {
     /// Tells that the upstream cannot be reached.
     unreached: Alarm,
     draining: bool,
-}
-
-/// A socket of the relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TcpPart {
-    /// A listening socket.
-    Listener(usize),
-    /// The client's side of a connection.
-    Client(usize),
-    /// The upstream's side of a connection.
-    Upstream(usize),
-    /// A look whether the upstream refuses connections.
-    Look,
-}
-
-impl TcpPart {
-    const fn key(self) -> SocketKey {
-        SocketKey(match self {
-            Self::Listener(index) => 3 * index,
-            Self::Client(index) => 3 * index + 1,
-            Self::Upstream(index) => 3 * index + 2,
-            Self::Look => usize::MAX,
-        })
-    }
-
-    const fn of(SocketKey(key): SocketKey) -> Self {
-        match key % 3 {
-            _ if key == usize::MAX => Self::Look,
-            0 => Self::Listener(key / 3),
-            1 => Self::Client(key / 3),
-            _ => Self::Upstream(key / 3),
-        }
-    }
 }
 
 impl TcpRelay {
@@ -151,7 +128,9 @@ impl TcpRelay {
             nameless: VecDeque::new(),
             closing: VecDeque::new(),
             silences: Silences::default(),
+            keepalive: Keepalive::default(),
             askings: Askings::default(),
+            next_heads: NextHeads::default(),
             kept: Kept { associations: associations.clone(), count: 0 },
             door: Door::default(),
             counts: TcpCounts::default(),
@@ -189,6 +168,9 @@ impl TcpRelay {
             self.take_in(index, direction, turn);
         } else {
             self.copy(index, direction, turn);
+        }
+        if direction == Direction::Up && self.askings.are_wanted() {
+            self.time_next_head(index, turn);
         }
     }
 
@@ -229,66 +211,6 @@ impl TcpRelay {
         if let Some(end) = connection.source(direction) {
             end.ask_again(&mut turn.reactor);
         }
-    }
-
-    /// Closes a connection whose both directions have ended.
-    fn close_if_over(&mut self, index: usize, turn: &mut Turn) {
-        let Some(connection) = self.connections.get_mut(index) else { return };
-        if connection.is_over() {
-            self.counts.finished += 1;
-            self.close(index, turn);
-        }
-    }
-
-    /// Tears a connection down towards the receiver of `direction`.
-    fn tear_down(&mut self, index: usize, direction: Direction, turn: &mut Turn) {
-        // A reset that comes before a client was answered refuses it.
-        let refused = Failure::ConnectionRefused;
-        if direction == Direction::Down && self.answers_for_reset(index, refused, turn) {
-            return;
-        }
-        let Some(connection) = self.connections.get_mut(index) else { return };
-        if let Some(target) = connection.target(direction) {
-            // What does not fit the socket now would not have fitted the receiver's window before
-            // the reset.
-            let written = target.flush();
-            self.accounts[direction.index()].written(written);
-            target.reset_on_close();
-        }
-        self.close(index, turn);
-    }
-
-    /// Closes both sockets.
-    fn close(&mut self, index: usize, turn: &mut Turn) {
-        let mut connection = self.connections.remove(index);
-        self.leave_asking(connection.asking());
-        if let Some(id) = connection.beside().and_then(|beside| beside.association) {
-            self.kept.count -= 1;
-            self.kept.associations.end(id, turn);
-        }
-        self.observe(connection.id, FlowEvent::Closed, turn);
-        let beside = connection.beside();
-        let (look, attempt) = beside.map_or((None, None), |beside| (beside.look, beside.attempt));
-        self.silences.forget(look, index, connection.id);
-        self.forget_attempt(index, connection.id, attempt);
-        debug_assert!(self.silences.len() <= self.connections.len(), "none is left behind");
-        for direction in Direction::BOTH {
-            connection.drop_source(direction, turn);
-        }
-        // Two were taken for it; the upstream's may not have been opened.
-        turn.descriptors.remove_client(Transport::Tcp, connection.client_address().ip());
-    }
-
-    /// Tears a connection down towards both sides.
-    fn give_up(&mut self, index: usize, turn: &mut Turn) {
-        for direction in Direction::BOTH {
-            if let Some(end) = self.connections.at(index).source(direction) {
-                end.reset_on_close();
-            }
-        }
-        let id = self.connections.at(index).id;
-        self.observe(id, FlowEvent::TornDown, turn);
-        self.close(index, turn);
     }
 }
 
@@ -343,10 +265,12 @@ impl Relay for TcpRelay {
         }
         self.end_attempts(turn);
         self.end_asking(turn);
+        self.end_slow_heads(turn);
         self.end_closing(turn);
         self.retry_accept(turn);
         self.retry_starved(turn);
         self.cut_silent(turn);
+        self.keep_alive(turn);
         self.forget_connected();
         let connecting = self.connecting.front().map(|(at, ..)| *at);
         let attempt = self.attempts.first().map(|(at, ..)| *at);
@@ -355,9 +279,9 @@ impl Relay for TcpRelay {
         let sought = self.upstream.seek(self.id, turn.now, &mut turn.names);
         let (resting, silent) = (self.acceptor.deadline(), self.silences.deadline());
         let door = self.mind_door(turn);
-        let timers =
-            [carried, connecting, attempt, closing, resting, silent, self.askings.deadline()];
-        timers.into_iter().chain([sought, door]).flatten().min()
+        let (asking, head) = (self.askings.deadline(), self.next_heads.deadline());
+        let timers = [carried, connecting, attempt, closing, resting, silent, asking, head];
+        timers.into_iter().chain([sought, door, self.keepalive.deadline()]).flatten().min()
     }
 
     fn follow(&mut self, route: &Route, rules_on: bool, turn: &mut Turn) {
@@ -447,34 +371,6 @@ impl Relay for TcpRelay {
     }
 
     fn report(&self) -> RelayReport {
-        let carrier = self.carriage.carrier();
-        let waiting = self.carriage.waiting(&self.connections);
-        let paused = self.acceptor.paused();
-        let asking = self.askings.len();
-        let open = self.connections.len() - asking - self.kept.count;
-        let mut counts = self.counts.named(open, waiting, paused);
-        if self.askings.are_wanted() {
-            counts.extend(self.counts.of_asking(asking));
-            counts.insert("associations_open", self.kept.count as u64);
-        }
-        let mut round_trips = None;
-        if let Some((senders, trips)) = carrier.and_then(Carrier::senders) {
-            round_trips = (trips.count() > 0).then(|| trips.clone());
-            let tcp::Counters { segments, retransmissions, timeouts, .. } = senders;
-            counts.extend([
-                ("segments", segments),
-                ("retransmissions", retransmissions),
-                ("timeouts", timeouts),
-            ]);
-        }
-        let link = |direction| carrier.map(|carrier| carrier.link(direction).counters());
-        RelayReport {
-            route: self.route.name.clone(),
-            transport: Transport::Tcp,
-            links: Direction::BOTH
-                .map(|direction| self.accounts[direction.index()].report(link(direction))),
-            counts,
-            round_trips,
-        }
+        self.numbers()
     }
 }

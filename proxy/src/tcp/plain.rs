@@ -82,11 +82,27 @@ impl TcpRelay {
     fn read_and_write(&mut self, index: usize, direction: Direction, turn: &mut Turn) -> Found {
         // What the receiver does not take waits here. A floor there is always.
         let room = usize::try_from(self.memory.room(0)).unwrap_or(usize::MAX);
+        let Some((source, _)) = self.pair(index, direction) else { return Found::Nothing };
+        let found = source.read(&mut turn.scratch[..SCRATCH_BYTES.min(room)]);
+        if let Found::Bytes(count) = found {
+            self.pass_on(index, direction, count, 0, turn);
+        }
+        found
+    }
+
+    /// Passes on what was read into the buffer, of which the first bytes may be `written` already. What
+    /// the other end does not take waits.
+    pub(super) fn pass_on(
+        &mut self,
+        index: usize,
+        direction: Direction,
+        count: usize,
+        mut written: usize,
+        turn: &mut Turn,
+    ) {
         let connection = self.connections.at(index);
         let id = connection.id;
-        let Some((source, target)) = connection.pair(direction) else { return Found::Nothing };
-        let found = source.read(&mut turn.scratch[..SCRATCH_BYTES.min(room)]);
-        let Found::Bytes(count) = found else { return found };
+        let Some((_, target)) = connection.pair(direction) else { return };
         let bytes = &turn.scratch[..count];
         let account = &mut self.accounts[direction.index()];
         if turn.sinks.are_observers() {
@@ -98,7 +114,7 @@ impl TcpRelay {
             // What its server was not asked for goes no further.
             Direction::Down => target.hear_answer(bytes),
         };
-        let written = target.write_now(&bytes[..own]);
+        written += target.write_now(&bytes[written..own]);
         if written < own {
             target.keep(self.memory.hold(&bytes[written..own]), &self.memory);
         }
@@ -110,7 +126,6 @@ impl TcpRelay {
         if own < count || (direction == Direction::Down && self.askings.are_wanted()) {
             self.turn_page(index, own < count, turn);
         }
-        found
     }
 
     /// Takes what there is into a pipe, and writes what the other end takes; the pipe waits with the

@@ -189,6 +189,11 @@ impl Requests {
         matches!(&self.step, Step::Next(negotiation) if negotiation.is_untouched())
     }
 
+    /// Returns true if the head of the next request has begun to come, and is not whole.
+    pub fn is_hearing(&self) -> bool {
+        matches!(&self.step, Step::Next(negotiation) if !negotiation.is_untouched())
+    }
+
     /// Takes what was read behind the request.
     pub fn beyond(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.beyond)

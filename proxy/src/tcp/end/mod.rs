@@ -3,6 +3,7 @@
 //! A connection at rest costs its two ends and nothing else, so what few ends have is
 //! [beside](Waiting) them.
 
+mod early;
 mod incoming;
 mod outgoing;
 
@@ -231,6 +232,12 @@ impl End {
             self.peer = Peer::Connected;
         }
         self.ready.writable = true;
+    }
+
+    /// Returns true if the head of its client's next request has begun to come, and is not whole.
+    pub(crate) fn hears_request(&self) -> bool {
+        let requests = self.waiting.as_ref().and_then(|waiting| waiting.requests.as_deref());
+        requests.is_some_and(Requests::is_hearing)
     }
 
     /// Notes that the peer has torn the connection down; what it wrote before is still to be read.
