@@ -69,7 +69,15 @@ fn the_third_connection_is_reset_by_a_line() {
 fn wrong_usage_ends_with_2_and_a_remedy() {
     let route = "udp://127.0.0.1:0=127.0.0.1:9";
     for (arguments, words) in [
-        (&[][..], "<ROUTE>"),
+        (&[][..], "there is no route; write udp://127.0.0.1:5353=127.0.0.1:53, say"),
+        (&["--panel", "127.0.0.1:0"], "if it is of --panel, write --panel=127.0.0.1:0"),
+        (&["--api", "127.0.0.1:0"], "if it is of --api, write --api=127.0.0.1:0"),
+        (&["--api=9000"], "write 127.0.0.1:9000, say"),
+        (&["--panel=localhost:9000"], "write 127.0.0.1:9000, say"),
+        (&["socks5h://127.0.0.1:0"], "\"socks5h://\" is not relayed; write udp://"),
+        (&["8080=127.0.0.1:80"], "\"8080\" names no host; write 127.0.0.1:8080, say"),
+        (&["socks5://127.0.0.1:0", "--allow", "10.0.0.256"], "\"10.0.0.256\" is no host"),
+        (&["socks5://127.0.0.1:0", "--user", "ann"], "no colon between user and password"),
         (&["udp://127.0.0.1:0"], "does not say where the packets go"),
         (&["sctp://127.0.0.1:0=127.0.0.1:9"], "write udp://, tcp:// or both://"),
         (&["127.0.0.1:0=127.0.0.1:0"], "port 0"),
@@ -102,6 +110,8 @@ fn wrong_usage_ends_with_2_and_a_remedy() {
         (&["udp://127.0.0.1:4999=127.0.0.1:4999"], "write the address of the server"),
         (&[route, "--profile", "cofee-shop"], "coffee-shop-wifi"),
         (&[route, "--seed", "seven"], "--seed"),
+        (&[route, "--seed", "-1"], "\"-1\" is not a seed; write a whole number from 0"),
+        (&[route, "--per-source", "x"], "\"x\" is not a whole number; write digits alone"),
         (&["--config", "x.json", "--profile", "y"], "cannot be used with"),
     ] {
         refused(arguments, 2, words);
@@ -157,7 +167,9 @@ fn a_port_in_use_ends_with_1_and_overwrites_nothing() {
                 ("udp://127.0.0.1:0=127.0.0.1:9", format!("{scheme}://{address}=127.0.0.1:9"));
             let named =
                 format!("route 2: cannot listen on {scheme}://{address}: Address already in use");
-            refused(&[first, &second, "--events", events.to_str().unwrap()], 1, &named);
+            let arguments = [first, &second, "--events", events.to_str().unwrap()];
+            refused(&arguments, 1, &named);
+            refused(&arguments, 1, "or choose another port");
         }
     }
     assert_eq!(std::fs::read_to_string(&old).unwrap(), "kept\n");

@@ -28,8 +28,8 @@ pub struct Settings {
     pub sinks: Vec<Box<dyn Sink>>,
     /// Is told of each new client: a flow of UDP, a connection of TCP.
     pub on_client: Option<ClientHook>,
-    /// The time to look for work without sleeping, before a deadline, and after some work while more
-    /// keeps coming. It costs processor time and spares the wake-up, which takes tens of
+    /// The time to look for work without sleeping, before a deadline, and after some work while
+    /// more keeps coming. It costs processor time and spares the wake-up, which takes tens of
     /// microseconds. Zero: never.
     pub spin: Duration,
     /// The time that UDP datagrams may wait to be read together while they keep coming at more than
@@ -48,8 +48,8 @@ pub struct Settings {
     /// by sending something after it was answered; `None`: any number. Clients on loopback need not
     /// show it.
     pub amplification: Option<u32>,
-    /// Warn in the log when an upstream cannot be reached, or answers from elsewhere. Whoever starts
-    /// and ends the servers knows better.
+    /// Warn in the log when an upstream cannot be reached, or answers from elsewhere. Whoever
+    /// starts and ends the servers knows better.
     pub tells_of_upstreams: bool,
     /// The bytes that all routes together hold at most. What is over is `no_room` on UDP; on TCP
     /// senders wait.
@@ -59,9 +59,9 @@ pub struct Settings {
     pub per_source: Option<usize>,
     /// The event loops that the routes are spread over, each on a thread of its own, from 1.
     pub workers: usize,
-    /// Let UDP datagrams that come as a run cross as one, and make runs of others where nothing tells
-    /// them apart. One by one they meet the same fate, at several times the cost: that is for those
-    /// who compare.
+    /// Let UDP datagrams that come as a run cross as one, and make runs of others where nothing
+    /// tells them apart. One by one they meet the same fate, at several times the cost: that is for
+    /// those who compare.
     pub runs: bool,
     /// Descriptors that no client of the relays gets, besides those that are open already: those of
     /// a control API, say.

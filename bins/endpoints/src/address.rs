@@ -34,6 +34,9 @@ pub(crate) fn read<'a>(text: &'a str, scheme: &str, port: u16) -> anyhow::Result
         }
         None => text,
     };
+    if let Ok(port) = bare.parse::<u16>() {
+        return Err(Usage::error(format!("\"{text}\" names no host; write 127.0.0.1:{port}, say")));
+    }
     split(bare, port).ok_or_else(|| {
         Usage::error(format!(
             "\"{text}\" is not an address; write HOST:PORT, such as 127.0.0.1:{port} or \
@@ -95,6 +98,9 @@ mod tests {
         let usage = |text| resolve(text, "udp", 9001).unwrap_err().is::<Usage>();
         assert!(usage("tcp://127.0.0.1:1"));
         assert!(usage("127.0.0.1:x"));
+        // The system would take it for an address.
+        let said = resolve("8080", "udp", 9001).unwrap_err().to_string();
+        assert_eq!(said, "\"8080\" names no host; write 127.0.0.1:8080, say");
         assert!(!usage("no-such-host.invalid:1"));
         assert_eq!(
             resolve("udp://127.0.0.1:7", "udp", 9001).unwrap(),

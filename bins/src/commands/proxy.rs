@@ -71,14 +71,15 @@ A client's connect succeeds at once, as the system answers it: rules act on what
 of --config, \"open\": \"with upstream\" and \"accept\": \"5s\" change what it sees.
 
 While it runs, the space bar or SIGUSR1 switches all rules off and on again, and SIGHUP reads the
-file of --config again; Ctrl-C ends it: it listens no more and finishes what is open (--drain); a second Ctrl-C ends it at once. With -- CMD
-stdout is the command's, and what the proxy says goes to stderr. Ctrl-C is then the command's too:
-the proxy ends when the command does, and a second Ctrl-C ends both. The status is CMD's; 125 when
-the proxy fails, 126 when CMD cannot be run, 127 when there is no such CMD.")]
+file of --config again; Ctrl-C ends it: it listens no more and finishes what is open (--drain); a
+second Ctrl-C ends it at once. With -- CMD stdout is the command's, and what the proxy says goes to
+stderr. Ctrl-C is then the command's too: the proxy ends when the command does, and a second Ctrl-C
+ends both. The status is CMD's; 125 when the proxy fails, 126 when CMD cannot be run, 127 when there
+is no such CMD.")]
 pub struct ProxyArgs {
     /// Where to listen and where to relay to: udp://, tcp:// or both://LISTEN=UPSTREAM; or, for
     /// clients that say where they want to go, socks5:// or http-proxy://LISTEN
-    #[arg(value_name = "ROUTE", required_unless_present_any = ["config", "api", "panel"])]
+    #[arg(value_name = "ROUTE")]
     routes: Vec<String>,
     /// Run this while relaying, and end with its status. It finds JOSTLE_PROXY, where the first
     /// route listens, and JOSTLE_SERVER, where it leads, both also with _HOST and _PORT;
@@ -92,8 +93,8 @@ pub struct ProxyArgs {
         conflicts_with_all = ["routes", "profile", "tcp", "unit", "follow", "idle", "allow", "user",
             "spread"])]
     config: Option<PathBuf>,
-    /// Read the file of --config again whenever it is written, and each profile that it names; SIGHUP
-    /// has it read again without that. What did not change goes on undisturbed
+    /// Read the file of --config again whenever it is written, and each profile that it names;
+    /// SIGHUP has it read again without that. What did not change goes on undisturbed
     #[arg(long, requires = "config", help_heading = "The run")]
     watch: bool,
     /// The weather: a JSON file or the name of a built-in profile
@@ -104,7 +105,8 @@ pub struct ProxyArgs {
     /// The seed of all draws; without it one is drawn and printed
     #[arg(long, value_name = "NUMBER", value_parser = parse_seed, help_heading = "The run")]
     seed: Option<u64>,
-    /// Write what became of each packet, a JSON object per line; "-" is stdout (some of them: --help)
+    /// Write what became of each packet, a JSON object per line; "-" is stdout (some of them:
+    /// --help)
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     events: Option<PathBuf>,
     #[command(flatten)]
@@ -140,8 +142,9 @@ pub struct ProxyArgs {
     #[arg(long, help_heading = "The relays")]
     follow: bool,
     /// Let clients of socks5:// and http-proxy:// reach these targets alone, between commas:
-    /// example.org, *.example.org, 10.0.0.0/8, [2001:db8::]/32 or *, each with :PORT if only one is
-    /// meant. Unless stated they reach all, but no private address from beyond loopback
+    /// example.org, *.example.org, 10.0.0.0/8, [2001:db8::]/32 or *, each with :PORT or :PORT-PORT
+    /// if not all are meant. Unless stated they reach all, but no private address from beyond
+    /// loopback
     #[arg(long, value_name = "LIST", value_parser = jostle_engine::route::parse_targets,
         help_heading = "The relays")]
     allow: Option<Allowed>,
@@ -187,8 +190,8 @@ pub struct ProxyArgs {
     #[arg(long, value_name = "COUNT", default_value = "1", value_parser = plan::workers,
         hide_short_help = true, help_heading = "The relays")]
     workers: usize,
-    /// Let all workers share each route, client by client. Its rules have to be "per": "flow"; those
-    /// of the command line are, then
+    /// Let all workers share each route, client by client. Its rules have to be "per": "flow";
+    /// those of the command line are, then
     #[arg(long, hide_short_help = true, help_heading = "The relays")]
     spread: bool,
     /// Answer Toxiproxy's API, so that its clients create, change and remove routes, on

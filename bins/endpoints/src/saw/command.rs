@@ -86,7 +86,7 @@ fn print_served(printer: Printer, report: &SawServerReport) {
     });
 }
 
-/// Fetches a file by stop-and-wait over UDP: whole and in order under any loss below 100 %.
+/// Fetches a file by stop-and-wait over UDP: whole and in order under any loss below 100%.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   jostle-client saw 127.0.0.1:9001 -o song.mp3

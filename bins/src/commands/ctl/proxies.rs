@@ -107,7 +107,8 @@ pub(super) struct CreateArgs {
     #[arg(long, short, value_name = "ADDR", required_unless_present_any = ["allow", "protocol"])]
     upstream: Option<String>,
     /// What clients of socks5 or http-proxy may ask for, between commas: example.org,
-    /// *.example.org, 10.0.0.0/8, each with :PORT if only one is meant; any unless stated
+    /// *.example.org, 10.0.0.0/8, each with :PORT or :PORT-PORT if not all are meant; any unless
+    /// stated
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "upstream")]
     allow: Vec<String>,
     /// The user that clients of socks5 or http-proxy must name

@@ -15,6 +15,7 @@ use jostle_engine::route::{
 use jostle_proxy::Settings;
 use jostle_study::profiles::{self, ProfileFiles};
 use jostle_study::weather::ChosenWeather;
+use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -74,16 +75,16 @@ fn remarks_with(workers: usize, cores: usize, routes: &[Route]) -> Vec<String> {
     let mut remarks = Vec::new();
     if workers > cores {
         remarks.push(format!(
-            "--workers {workers}: there are {cores} cores, and more workers than these wait for each \
-             other; auto has one for each"
+            "--workers {workers}: there are {cores} cores, and more workers than these wait for \
+             each other; auto has one for each"
         ));
     }
     let is_spread = |route: &Route| route.workers.among(workers) > 1;
     if workers > routes.len() && !routes.is_empty() && !routes.iter().any(is_spread) {
         let (count, noun) = (routes.len(), if routes.len() == 1 { "route" } else { "routes" });
         remarks.push(format!(
-            "--workers {workers}: {count} {noun} can use {count}; --spread lets all workers share each \
-             route (in a file: \"workers\": \"all\")"
+            "--workers {workers}: {count} {noun} can use {count}; --spread lets all workers share \
+             each route (in a file: \"workers\": \"all\")"
         ));
     }
     let wants_more = |route: &&Route| match route.workers {
@@ -92,7 +93,8 @@ fn remarks_with(workers: usize, cores: usize, routes: &[Route]) -> Vec<String> {
     };
     if let Some(route) = routes.iter().find(wants_more) {
         remarks.push(format!(
-            "route {}: it is to have several workers, and there are {workers}; --workers says how many",
+            "route {}: it is to have several workers, and there are {workers}; --workers \
+             says how many",
             route.name
         ));
     }
@@ -201,9 +203,25 @@ fn from_arguments(args: &ProxyArgs) -> anyhow::Result<Vec<Route>> {
             "what is forgotten at once never gets an answer; write 120s, say",
         ));
     }
+    let answers = args.api.is_some() || args.panel.is_served();
+    if args.routes.is_empty() && !answers {
+        return Err(Usage::error(
+            "there is no route; write udp://127.0.0.1:5353=127.0.0.1:53, say, or name a file with \
+             --config, or let routes come later with --api or --panel (jostle proxy -h)",
+        ));
+    }
     let mut routes = Vec::new();
     for (index, text) in args.routes.iter().enumerate() {
-        let (scheme, listen, upstream) = parse_route(text).map_err(Usage::error)?;
+        let (scheme, listen, upstream) = parse_route(text).map_err(|problem| {
+            let may_be_address = answers && text.parse::<SocketAddr>().is_ok();
+            let meant = if args.panel.is_served() { "--panel" } else { "--api" };
+            Usage::error(match may_be_address {
+                true => {
+                    format!("\"{text}\" is no route; if it is of {meant}, write {meant}={text}")
+                }
+                false => problem,
+            })
+        })?;
         let forward = |protocol| Forward {
             protocol,
             allowed: args.allow.clone().unwrap_or_default(),

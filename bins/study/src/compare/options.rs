@@ -52,7 +52,7 @@ pub struct CompareArgs {
 
     /// Folder for the page, the rows and the received files; those of an earlier comparison are
     /// replaced
-    #[arg(long, value_name = "DIR", default_value = "jostle-compare")]
+    #[arg(short, long, value_name = "DIR", default_value = "jostle-compare")]
     pub(super) out: PathBuf,
 
     /// Also write the fate of every packet to events.jsonl in the output folder

@@ -162,8 +162,8 @@ struct RawModel {
 /// Returns the JSON Schema of configurations (draft 7), as text with a line end.
 pub fn schema() -> String {
     schema_of::<RawConfiguration>("jostle proxy --config", |schema| {
-        let words = "Toxiproxy's toxics, instead of a profile; without \"tcp\" the route is raw, in \
-                     units of what was read.";
+        let words = "Toxiproxy's toxics, instead of a profile; without \"tcp\" the route is raw, \
+                     in units of what was read.";
         let toxics = json!({ "type": "array", "description": words });
         if let Some(fields) = schema.pointer_mut("/definitions/RawRoute/properties")
             && let Some(fields) = fields.as_object_mut()
@@ -239,8 +239,8 @@ impl Configuration {
                     return Err(SettingError::new(place, problem));
                 }
                 remarks.push(format!(
-                    "{place}: a second route is called \"{}\", and takes the place of the first, as \
-                     in Toxiproxy",
+                    "{place}: a second route is called \"{}\", and takes the place of the first, \
+                     as in Toxiproxy",
                     route.name
                 ));
                 routes.retain(|other| other.name != route.name);
@@ -333,7 +333,8 @@ fn route(
 ///
 /// # Errors
 /// When it is empty, has more than 255 bytes, or characters that cannot be printed; or when it is
-/// `.` or `..`, which browsers and curl take out of a URL however they are escaped (WHATWG URL, 4.4).
+/// `.` or `..`, which browsers and curl take out of a URL however they are escaped (WHATWG URL,
+/// 4.4).
 pub fn check_name(name: &str) -> Result<(), &'static str> {
     let is_name = (1..=255).contains(&name.len()) && !name.chars().any(char::is_control);
     match name {
@@ -390,8 +391,8 @@ pub fn parse_listen(text: &str) -> Result<(Scheme, HostPort), String> {
         Some((name, rest)) => {
             let unknown = || {
                 format!(
-                    "\"{name}://\" is not relayed; write udp://, tcp:// or both://, or socks5:// or \
-                     http-proxy:// for clients that say where they want to go"
+                    "\"{name}://\" is not relayed; write udp://, tcp:// or both://, or socks5:// \
+                     or http-proxy:// for clients that say where they want to go"
                 )
             };
             (Scheme::named(name).ok_or_else(unknown)?, rest)

@@ -14,7 +14,7 @@ pub(super) enum RawTarget {
     /// "any", or one entry of the list.
     One(String),
     /// Names (example.org), all names below one (*.example.org), addresses (192.0.2.1) and networks
-    /// (10.0.0.0/8), each with :PORT if only one is meant.
+    /// (10.0.0.0/8), each with :PORT or :PORT-PORT if not all are meant.
     List(Vec<String>),
 }
 
@@ -79,8 +79,8 @@ fn is_for_forward(field: &str, scheme: &str) -> String {
 
 fn no_upstream(scheme: &str) -> String {
     format!(
-        "\"upstream\" is missing; write HOST:PORT of the server that {scheme}:// leads to, or listen \
-         on socks5:// or http-proxy:// for clients that say where they want to go"
+        "\"upstream\" is missing; write HOST:PORT of the server that {scheme}:// leads to, or \
+         listen on socks5:// or http-proxy:// for clients that say where they want to go"
     )
 }
 

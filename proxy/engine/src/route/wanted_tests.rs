@@ -24,7 +24,7 @@ fn listeners_whose_clients_say_where_they_want_to_go_are_read_and_written() {
     let http = read(text).unwrap();
     assert_eq!(http.transport, Transports::Tcp);
     let listed = "api.example.org:443, *.example.net, 10.0.0.0/8:80, 192.0.2.1, [2001:db8::]/32:5, \
-                  [::1], *:8080";
+                  ::1, *:8080";
     assert_eq!(http.destination.to_string(), listed);
     for route in [socks, http.clone()] {
         assert_eq!(Route::from_value(route.to_value()).unwrap(), route);

@@ -44,9 +44,10 @@ pub(super) fn draw_live(runs: &[Simulated], remarks: &[String]) -> String {
         }
         h2 { "How this was made" }
         p {
-            "These packets crossed a proxy; its event log tells when each came, when it went on and \
-             what became of it. The delay is from a packet's arrival until it was sent, lateness of \
-             the machine included. Losses in a row are counted in the order in which packets came."
+            "These packets crossed a proxy; its event log tells when each came, when it went on \
+             and what became of it. The delay is from a packet's arrival until it was sent, \
+             lateness of the machine included. Losses in a row are counted in the order in \
+             which packets came."
         }
         @for remark in remarks { p { (remark) } }
         dl {
@@ -171,7 +172,7 @@ fn table(directions: &[SimulatedLink]) -> Markup {
                     @for (name, cells) in report::rows(directions) {
                         tr class=[name.starts_with(' ').then_some("part")] {
                             th scope="row" { (name.trim()) }
-                            @for cell in &cells { td { (cell) } }
+                            @for cell in &cells { td { (page::unbroken(cell)) } }
                         }
                     }
                 }
