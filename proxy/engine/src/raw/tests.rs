@@ -4,6 +4,7 @@
 use super::*;
 use crate::profile::{Profile, Rule, RuleKind};
 use crate::rules::{Corrupt, Delay, Drop, Duplicate, Flips, Rate, Shape};
+use crate::stage::Output;
 use jostle_common::units::Probability;
 use std::time::Duration;
 

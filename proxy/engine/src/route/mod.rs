@@ -1,26 +1,27 @@
 //! The task of a proxy: routes, each with a listener, a destination and a profile.
 
+mod address;
 mod destination;
 mod from_toxiproxy;
 pub mod go_json;
 mod listening;
 mod raw;
 mod services;
+mod tcp_mode;
 mod toxics;
 mod toxiproxy;
 mod wanted;
 mod workers;
 mod written;
 
+pub use address::{parse_listen, parse_upstream};
 pub use destination::{Destination, Forward, ForwardProtocol, Scheme};
 pub use from_toxiproxy::{TranslatedProxies, from_toxiproxy};
-pub use raw::{
-    Configuration, check_name, named_profile, named_text, parse_listen, parse_unit, parse_upstream,
-    schema,
-};
+pub use raw::{Configuration, check_name, named_profile, named_text, schema};
 
 pub use listening::Listening;
 pub use services::service_port;
+pub use tcp_mode::parse_unit;
 pub use toxics::{
     ListedToxic, Toxic, ToxicError, ToxicKind, ToxicStream, add_toxic, is_toxic_name_taken,
     profile_of_toxics, toxics_of_profile,

@@ -1,17 +1,15 @@
 //! Routes as people write them: a configuration file, a Toxiproxy configuration, or one route on
 //! the command line.
 
+use super::address::parse_listen;
 use super::listening::RawListening;
+use super::tcp_mode::{RawTcp, tcp_mode};
 use super::wanted::{RawDestination, RawTarget};
 use super::workers::{RawWorkers, RouteWorkers};
-use super::{
-    CongestionControl, HostPort, Route, Scheme, TcpMode, Transports, Unit, profile_of_toxics,
-    services, toxiproxy,
-};
-use crate::limits;
+use super::{Route, TcpMode, profile_of_toxics, toxiproxy};
 use crate::profile::{Profile, RawProfile, ReadFile, library, no_files, schema_of};
 use jostle_common::setting::{SettingError, decode, parse_json, within};
-use jostle_common::units::{ByteSize, Span};
+use jostle_common::units::Span;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,7 +18,6 @@ use std::path::Path;
 
 /// Routes beyond this are surely a mistake.
 const ROUTES_MAX: usize = 4096;
-const UNIT_BYTES_MAX: u64 = limits::UNIT_BYTES_MAX as u64;
 
 /// A whole configuration: its seed, if it has one, and its routes.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,43 +119,6 @@ enum RawNamedProfile {
     Written(RawProfile),
 }
 
-/// What loss means on TCP.
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "only its schema is of use")]
-enum RawTcp {
-    /// "model", "raw", or a congestion control.
-    Named(RawTcpName),
-    /// The model of a congestion control.
-    Model(RawModel),
-}
-
-/// What loss means on TCP, by its name.
-#[derive(JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[expect(dead_code, reason = "only its schema is of use")]
-enum RawTcpName {
-    Model,
-    Raw,
-    Cubic,
-    Reno,
-    CubicEcn,
-    RenoEcn,
-    Dctcp,
-    Prague,
-}
-
-/// A modelled TCP.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawModel {
-    /// Its congestion control.
-    model: RawCongestionControl,
-    /// Whether segments take marks, and the sender answers them as it answers losses; false unless
-    /// stated. dctcp and prague always do, in their own way.
-    ecn: Option<bool>,
-}
-
 /// Returns the JSON Schema of configurations (draft 7), as text with a line end.
 pub fn schema() -> String {
     schema_of::<RawConfiguration>("jostle proxy --config", |schema| {
@@ -171,16 +131,6 @@ pub fn schema() -> String {
             fields.insert("toxics".into(), toxics);
         }
     })
-}
-
-/// A congestion control.
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum RawCongestionControl {
-    Cubic,
-    Reno,
-    Dctcp,
-    Prague,
 }
 
 impl Configuration {
@@ -379,141 +329,6 @@ pub fn named_text(name: &str, read: ReadFile<'_>) -> Result<String, SettingError
     }
     read(name)
         .map_err(|problem| SettingError::new("", format!("{problem}; {}", library::hint(name))))
-}
-
-/// Reads `SCHEME://HOST:PORT` of one of [`Scheme::ALL`], TCP without one; an empty host is every
-/// address.
-///
-/// # Errors
-/// What is wrong, with the remedy.
-pub fn parse_listen(text: &str) -> Result<(Scheme, HostPort), String> {
-    let (scheme, rest) = match text.split_once("://") {
-        Some((name, rest)) => {
-            let unknown = || {
-                format!(
-                    "\"{name}://\" is not relayed; write udp://, tcp:// or both://, or socks5:// \
-                     or http-proxy:// for clients that say where they want to go"
-                )
-            };
-            (Scheme::named(name).ok_or_else(unknown)?, rest)
-        }
-        None => (Scheme::Plain(Transports::Tcp), text),
-    };
-    let mut listen = parse_host_port(rest)?;
-    if listen.host.is_empty() {
-        listen.host = "::".into();
-    }
-    Ok((scheme, listen))
-}
-
-/// Reads `HOST:PORT` of a server.
-///
-/// # Errors
-/// What is wrong, with the remedy.
-pub fn parse_upstream(text: &str) -> Result<HostPort, String> {
-    let upstream = parse_host_port(text)?;
-    if upstream.host.is_empty() {
-        return Err(format!("\"{text}\" names no host; write 127.0.0.1{text}, say"));
-    }
-    if upstream.port == 0 {
-        return Err(format!(
-            "\"{text}\" has port 0, which nobody can be reached at; write the server's port"
-        ));
-    }
-    Ok(upstream)
-}
-
-/// Reads `HOST:PORT`; an IPv6 address stands in brackets.
-fn parse_host_port(text: &str) -> Result<HostPort, String> {
-    let (host, port) = text
-        .rsplit_once(':')
-        .filter(|(host, _)| !host.contains(':') || (host.starts_with('[') && host.ends_with(']')))
-        .ok_or_else(|| match text.parse::<u16>() {
-            Ok(port) => format!("\"{text}\" names no host; write 127.0.0.1:{port}, say"),
-            Err(_) => {
-                format!(
-                    "\"{text}\" is not an address; write HOST:PORT, an IPv6 address as [::1]:PORT"
-                )
-            }
-        })?;
-    let port = port
-        .parse()
-        .ok()
-        .or_else(|| services::service_port(port))
-        .ok_or_else(|| format!("\"{port}\" is not a port; write a number from 0 to 65535"))?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if host.contains(char::is_whitespace) || host.contains('/') {
-        return Err(format!("\"{host}\" is not a host; write a name or an address"));
-    }
-    Ok(HostPort { host: host.into(), port })
-}
-
-fn tcp_mode(place: &str, tcp: Option<Value>, unit: Option<&str>) -> Result<TcpMode, SettingError> {
-    const REMEDY: &str = "write \"model\", \"raw\", or { \"model\": \"cubic\" } (reno, dctcp, \
-                          prague)";
-    let place_tcp = within(place, "tcp");
-    let mode = match tcp {
-        None => TcpMode::default(),
-        Some(Value::String(text)) => match text.as_str() {
-            "model" => TcpMode::default(),
-            name => {
-                TcpMode::NAMED.into_iter().find(|mode| mode.name() == name).ok_or_else(|| {
-                    let problem = format!("\"{text}\" is not a way to treat TCP; {REMEDY}");
-                    SettingError::new(place_tcp, problem)
-                })?
-            }
-        },
-        Some(value @ Value::Object(_)) => {
-            let raw: RawModel = decode(&place_tcp, value)?;
-            TcpMode::Model(match (raw.model, raw.ecn) {
-                (RawCongestionControl::Cubic, Some(true)) => CongestionControl::CubicEcn,
-                (RawCongestionControl::Cubic, _) => CongestionControl::Cubic,
-                (RawCongestionControl::Reno, Some(true)) => CongestionControl::RenoEcn,
-                (RawCongestionControl::Reno, _) => CongestionControl::Reno,
-                (_, Some(false)) => {
-                    let problem = "without marks it would be Reno; leave ecn out, or write { \
-                                   \"model\": \"reno\" }";
-                    return Err(SettingError::new(within(&place_tcp, "ecn"), problem));
-                }
-                (RawCongestionControl::Dctcp, _) => CongestionControl::Dctcp,
-                (RawCongestionControl::Prague, _) => CongestionControl::Prague,
-            })
-        }
-        Some(other) => {
-            return Err(SettingError::new(
-                place_tcp,
-                format!("{other} is not a way to treat TCP; {REMEDY}"),
-            ));
-        }
-    };
-    let Some(unit) = unit else { return Ok(mode) };
-    let place = within(place, "unit");
-    match mode {
-        TcpMode::Raw(_) => {
-            parse_unit(unit).map(TcpMode::Raw).map_err(|problem| SettingError::new(place, problem))
-        }
-        TcpMode::Model(_) => {
-            Err(SettingError::new(place, "units are for raw streams; add \"tcp\": \"raw\""))
-        }
-    }
-}
-
-/// Reads the unit of a raw stream: `line`, `read` or a size.
-///
-/// # Errors
-/// What is wrong, with the remedy.
-pub fn parse_unit(text: &str) -> Result<Unit, String> {
-    match text {
-        "line" => Ok(Unit::Line),
-        "read" => Ok(Unit::Read),
-        _ => match text.parse::<ByteSize>().map(ByteSize::bytes) {
-            Ok(bytes @ 1..=UNIT_BYTES_MAX) => Ok(Unit::Bytes(bytes)),
-            Ok(_) => Err(format!("\"{text}\" is out of bounds; write 1B to 64KiB")),
-            Err(_) => {
-                Err(format!("\"{text}\" is not a unit; write line, read or a size such as 4KiB"))
-            }
-        },
-    }
 }
 
 #[cfg(test)]

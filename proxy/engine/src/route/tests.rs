@@ -1,6 +1,7 @@
 //! Tests of the configurations that are read, and of the errors for those that are not.
 
 use super::*;
+use crate::route::{CongestionControl, HostPort, Transports, Unit};
 use crate::rules::Per;
 use std::time::Duration;
 

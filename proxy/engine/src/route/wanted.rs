@@ -1,6 +1,6 @@
 //! Where a route leads, as people write it: an upstream, or what clients may ask for.
 
-use super::raw::{parse_listen, parse_upstream};
+use super::address::{parse_listen, parse_upstream};
 use super::{Destination, Forward, ForwardProtocol, HostPort, Scheme};
 use jostle_common::setting::{SettingError, within};
 use jostle_forward::{Allowed, Credentials};

@@ -3,9 +3,12 @@
 //!
 //! A direction names an end too, the one that sends in it: up is the client, down the server.
 
+mod arrivals;
+
 use super::counters::Counters;
 use super::event::Event;
 use super::handshake::{ClientHandshake, ServerHandshake};
+use super::outlet::Outlet;
 use super::receiver::Receiver;
 use super::sender::Sender;
 use super::stream::Stream;
@@ -13,13 +16,11 @@ use super::timers::Entry;
 use crate::memory::Memory;
 use crate::packet::Body;
 use crate::route::CongestionControl;
-use crate::segment::{Data, PAYLOAD_MAX, Segment};
+use crate::segment::{PAYLOAD_MAX, Segment};
 use bytes::Bytes;
 use jostle_common::chance::Direction;
-use jostle_common::statistics::RoundTrips;
 use jostle_common::time::Instant;
 use std::collections::VecDeque;
-use std::time::Duration;
 
 /// The most bytes that one direction of a connection holds: pushed and not yet consumed. It is the
 /// receive window too (Linux's tcp_rmem allows 6 MiB by default); as the sender learns of room out
@@ -31,47 +32,6 @@ const PIECES_MAX: usize = 8192;
 
 /// The memory that a piece costs besides its bytes.
 const PIECE_BYTES: u64 = 200;
-
-/// So many bytes in order are handed out at once; fewer wait until all that is due at their time is
-/// done, so that those of segments that arrive together are one piece.
-const HAND_OUT: u64 = 256 << 10;
-
-/// The outlet for what comes out of a connection.
-pub(super) struct Outlet<'a> {
-    pub(super) now: Instant,
-    pub(super) id: u32,
-    /// The segments that are to enter the links.
-    pub(super) sends: &'a mut VecDeque<(Direction, u32, Body)>,
-    /// True if segments that follow each other are sent as a train.
-    pub(super) joins: bool,
-    pub(super) events: &'a mut VecDeque<Event>,
-    /// The streams of which bytes are in order that were not handed out.
-    pub(super) ready: &'a mut Vec<(u32, Direction)>,
-    /// True if the bytes of each segment are handed out by themselves.
-    pub(super) hands_out_each: bool,
-    /// The counter of the senders' samples of the round-trip time.
-    pub(super) round_trips: &'a mut RoundTrips,
-}
-
-impl Outlet<'_> {
-    fn send(&mut self, direction: Direction, segment: Segment) {
-        // All that waits leaves at the same time.
-        if self.joins
-            && let Some((last_direction, id, Body::Segment(last))) = self.sends.back_mut()
-            && (*last_direction, *id) == (direction, self.id)
-            && last.join(&segment)
-        {
-            return;
-        }
-        self.sends.push_back((direction, self.id, Body::Segment(Box::new(segment))));
-    }
-
-    fn record(&mut self, round_trip: Option<u64>) {
-        if let Some(nanos) = round_trip {
-            self.round_trips.record(Duration::from_nanos(nanos));
-        }
-    }
-}
 
 /// A connection.
 #[derive(Debug)]
@@ -269,132 +229,6 @@ impl Connection {
         half.held -= freed;
     }
 
-    /// Takes in a segment that crossed the link of `direction` whole, or the segments of a train one
-    /// after the other; marked on their way or not.
-    pub(super) fn handle(
-        &mut self,
-        direction: Direction,
-        segments: &Segment,
-        marked: bool,
-        out: &mut Outlet<'_>,
-    ) {
-        if segments.count() == 1 {
-            return self.handle_segment(direction, segments, marked, out);
-        }
-        for segment in segments.singles() {
-            self.handle_segment(direction, &segment, marked, out);
-            // Of a connection that is over nothing is left that the others could reach.
-            if self.is_closed() {
-                return;
-            }
-        }
-    }
-
-    fn handle_segment(
-        &mut self,
-        direction: Direction,
-        segment: &Segment,
-        marked: bool,
-        out: &mut Outlet<'_>,
-    ) {
-        // The end that it reaches is no more.
-        if self.is_gone(direction.opposite()) {
-            return;
-        }
-        match (direction, segment) {
-            (Direction::Up, Segment::Syn { sent }) => self.handle_syn(*sent, out),
-            (Direction::Down, Segment::SynAck { echo, .. }) => self.handle_syn_ack(*echo, out),
-            (_, Segment::Data(data)) if self.is_reached(direction, out) => {
-                self.handle_data(direction, data, marked, out);
-            }
-            (_, Segment::Ack(ack)) if self.is_reached(direction, out) => {
-                out.record(self.half(direction.opposite()).sender.handle_ack(out.now, ack));
-                self.transmit(direction.opposite(), out);
-            }
-            _ => {}
-        }
-    }
-
-    fn handle_syn(&mut self, sent: Instant, out: &mut Outlet<'_>) {
-        if let Answering::WhenTold { lost, .. } = &mut self.answering
-            && matches!(self.server, ServerHandshake::Listening | ServerHandshake::Asked(_))
-        {
-            if self.server.ask(out.now, sent) {
-                *lost = self.client.repetitions();
-                out.events.push_back(Event::SynReceived { id: out.id });
-            }
-            return;
-        }
-        if self.server.handle_syn(out.now, sent) {
-            out.send(Direction::Down, Segment::SynAck { sent: out.now, echo: sent });
-        }
-    }
-
-    /// Answers the SYN that waits for it. Returns false if none does.
-    pub(super) fn accept(&mut self, out: &mut Outlet<'_>) -> bool {
-        if self.is_gone(Direction::Down) {
-            return false;
-        }
-        let Some(echo) = self.server.accept(out.now) else { return false };
-        if let Answering::WhenTold { lost, unneeded } = &mut self.answering {
-            *unneeded = self.client.repetitions().saturating_sub(*lost);
-        }
-        out.send(Direction::Down, Segment::SynAck { sent: out.now, echo });
-        true
-    }
-
-    fn handle_syn_ack(&mut self, echo: Instant, out: &mut Outlet<'_>) {
-        if let Some(mut repetitions) = self.client.handle_syn_ack() {
-            if let Answering::WhenTold { unneeded, .. } = self.answering {
-                repetitions -= unneeded.min(repetitions);
-                out.events.push_back(Event::Connected { id: out.id });
-            }
-            let rtt = Some(out.now.as_nanos() - echo.as_nanos());
-            out.record(rtt);
-            self.half(Direction::Up).sender.start(out.now, rtt, repetitions);
-        }
-        // A repeated SYN-ACK is acknowledged too: the server may have missed the first answer.
-        self.half(Direction::Down).receiver.request_ack();
-        self.acknowledge(Direction::Down, out);
-        self.transmit(Direction::Up, out);
-    }
-
-    /// Returns true if the end that a segment of `direction` reaches is established, if only by
-    /// this segment.
-    fn is_reached(&mut self, direction: Direction, out: &mut Outlet<'_>) -> bool {
-        if direction == Direction::Up
-            && let Some((rtt, repetitions)) = self.server.handle_acknowledgement(out.now)
-        {
-            out.record(rtt);
-            self.half(Direction::Down).sender.start(out.now, rtt, repetitions);
-            out.events.push_back(Event::Established { id: out.id });
-            self.transmit(Direction::Down, out);
-        }
-        self.is_established(direction.opposite())
-    }
-
-    fn handle_data(
-        &mut self,
-        direction: Direction,
-        data: &Data,
-        marked: bool,
-        out: &mut Outlet<'_>,
-    ) {
-        let half = self.half(direction);
-        half.receiver.handle(out.now, data, marked);
-        let waiting = half.receiver.in_order() - half.stream.start();
-        let is_complete = half.receiver.is_complete();
-        if out.hands_out_each || waiting >= HAND_OUT || is_complete {
-            self.hand_out(out.id, direction, out.events);
-        } else if waiting > 0 && !std::mem::replace(&mut half.is_ready, true) {
-            out.ready.push((out.id, direction));
-        }
-        if is_complete && !std::mem::replace(&mut self.half(direction).ended, true) {
-            out.events.push_back(Event::End { id: out.id, direction });
-        }
-        self.acknowledge(direction, out);
-    }
-
     /// Hands out what is in order of a stream.
     pub(super) fn hand_out(&mut self, id: u32, direction: Direction, events: &mut VecDeque<Event>) {
         let half = self.half(direction);
@@ -402,25 +236,6 @@ impl Connection {
         let in_order = half.receiver.in_order();
         while let Some(bytes) = half.stream.take_before(in_order) {
             events.push_back(Event::Data { id, direction, bytes });
-        }
-    }
-
-    /// Takes in the mark of a reset that crossed the link of `direction`.
-    pub(super) fn handle_reset(&mut self, direction: Direction, out: &mut Outlet<'_>) {
-        // A server that never heard of the connection does not hear of its end. One whose SYNs the
-        // shell answers has heard of it with the first of them.
-        let is_known = match (direction, self.answering) {
-            (Direction::Down, _) => true,
-            (Direction::Up, Answering::AtOnce) => self.is_established(Direction::Down),
-            (Direction::Up, Answering::WhenTold { .. }) => {
-                self.server != ServerHandshake::Listening
-            }
-        };
-        if !self.is_gone(direction.opposite()) && is_known {
-            for one in Direction::BOTH {
-                self.hand_out(out.id, one, out.events);
-            }
-            out.events.push_back(Event::Reset { id: out.id, direction });
         }
     }
 

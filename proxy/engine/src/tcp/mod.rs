@@ -41,6 +41,7 @@ mod event;
 mod handshake;
 mod hystart;
 mod model;
+mod outlet;
 mod prr;
 mod rack;
 mod ranges;

@@ -1,8 +1,9 @@
 //! The TCP model of one route: its two links, and the connections that share them.
 
-use super::connection::{Answering, Connection, Outlet};
+use super::connection::{Answering, Connection};
 use super::counters::Counters;
 use super::event::Event;
+use super::outlet::Outlet;
 use super::timers::Timers;
 use crate::link::{Link, SEGMENT_BYTES};
 use crate::memory::Memory;
