@@ -301,8 +301,8 @@ impl Packet {
         }
     }
 
-    /// Takes it out of its place, where a mark stays that nobody sends. So it is moved once, to where
-    /// it comes to lie, by however many hands it goes.
+    /// Takes it out of its place, where a mark stays that nobody sends. So it is moved once, to
+    /// where it comes to lie, by however many hands it goes.
     #[inline(always)]
     pub(crate) const fn take(&mut self) -> Self {
         std::mem::replace(self, Self::vacant())

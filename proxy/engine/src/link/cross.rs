@@ -106,7 +106,7 @@ impl Link {
         self.pieces.settle();
     }
 
-    /// Takes what leaves the link out if it is cross traffic, which ends here, and returns true then.
+    /// Takes what leaves the link out if it is cross traffic, which ends here. Returns true then.
     #[inline(always)]
     pub(super) fn ends_here(&mut self, output: &mut Output) -> bool {
         let is_cross = output.packet().is_cross();

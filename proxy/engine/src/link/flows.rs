@@ -58,9 +58,9 @@ impl KnownFlows {
 }
 
 impl Link {
-    /// Learns what is known of a flow at `now`: before its first packet, and again when another fact
-    /// becomes known. Of a flow that nobody tells of only the age is known, from its first packet on
-    /// if a rule asks for it then. The driver tells both links of a route, and has to
+    /// Learns what is known of a flow at `now`: before its first packet, and again when another
+    /// fact becomes known. Of a flow that nobody tells of only the age is known, from its first
+    /// packet on if a rule asks for it then. The driver tells both links of a route, and has to
     /// [forget](Self::forget) the flow when it is over.
     pub fn tell(&mut self, now: Instant, flow: u32, facts: &Arc<FlowFacts>) {
         self.clock = self.clock.max(now);
