@@ -232,9 +232,8 @@ impl Calendar {
         if next_slot == Some(next) {
             self.open(next);
         }
-        // The ring has turned, so the nearest entries of the heap fit into it now. None of them is
-        // due with one in a slot that came later than it: what is within the span is not in the
-        // heap.
+        // The ring has turned, so the nearest entries of the heap fit into it now. What is within
+        // its span is never in the heap, so they stay in front of those that are yet to come.
         let end = next + self.slots.count().max(1) as u64;
         while let Some(Reverse(first)) = self.later.peek().copied()
             && self.slot_of(first.due) < end
@@ -273,16 +272,18 @@ impl Calendar {
     fn step_back(&mut self, slot: u64) {
         let span = self.slots.count() as u64;
         let old = self.current_slot;
-        // Slots whose distance from the new current one reaches the span are those that would alias
-        // it or those in front of it.
         self.move_current(slot);
-        for number in (old + 1).max(slot + span)..old + span {
-            if self.slots.is_occupied(number) {
-                self.current_slot = number;
-                self.open(number);
-                self.sort();
-                self.move_current(slot);
-            }
+        // Slots whose distance from the new current one reaches the span are those that would alias
+        // it or those in front of it. The old current one is in its place already.
+        let mut before = old.max((slot + span).saturating_sub(1));
+        while let Some(number) = self.slots.next_occupied(before)
+            && number < old + span
+        {
+            self.current_slot = number;
+            self.open(number);
+            self.sort();
+            self.move_current(slot);
+            before = number;
         }
         self.current_slot = slot;
     }
@@ -302,8 +303,7 @@ impl Calendar {
 
     /// Makes so many slots of this width.
     fn rebuild(&mut self, count: usize, width_bits: u32) {
-        // In the order in which they would leave, or for those in a slot in which they came: of the
-        // same time they stay in it.
+        // In the order in which they would leave: of the same time they stay in it.
         let mut all = Vec::with_capacity(self.len);
         let mut slot = Some(self.current_slot);
         self.sort();

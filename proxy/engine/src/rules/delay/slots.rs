@@ -1,7 +1,7 @@
 //! The slots of a calendar: a ring of lists, whose entries lie in chunks of one pool.
 //!
-//! A chunk that a list has left is the next one that is taken, while it is still in the cache; and
-//! no list is ever as long as the longest before it but for its own entries.
+//! A chunk that a list has left is the next one that is taken, while it is still in the cache. And
+//! no list keeps room for as many entries as there were once.
 
 /// An entry: where in its slot it is due, and whose it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -114,11 +114,6 @@ impl Slots {
             let previous = std::mem::replace(&mut chunk.previous, self.free);
             self.free = std::mem::replace(&mut next, previous);
         }
-    }
-
-    /// Returns true if a slot holds anything.
-    pub(super) fn is_occupied(&self, slot: u64) -> bool {
-        self.last[self.index(slot)] != NONE
     }
 
     /// Returns the number of the first slot behind `slot` that holds anything.
