@@ -337,8 +337,8 @@ fn orders_about_a_route_of_several_workers_reach_all_of_its_flows() {
     assert!(UdpSocket::bind(address).is_ok(), "its port is free");
     let summary = proxy.stop();
     assert_conserved(&summary);
-    let meetings = summary.contended.unwrap().meetings;
-    assert!(meetings >= 5, "{meetings} orders for which both came together");
+    let pauses = summary.contended.unwrap().pauses;
+    assert!(pauses >= 5, "{pauses} orders for which both stood still");
 }
 
 /// A route of one worker becomes one of several and back, as when its file is edited: it listens
