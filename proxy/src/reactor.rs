@@ -4,6 +4,8 @@
 //! `WouldBlock`, or stop early to be fair to the others and ask to be called
 //! [again](Reactor::again).
 
+use crate::pace::Pace;
+use crate::rest::{REST_LEAST, Rest};
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_sys::Timer;
@@ -58,74 +60,6 @@ pub(crate) struct Readiness {
 /// The time that it takes to wake up, at most as a rule: one that slept knows no better when an event
 /// came.
 const WAKE: Duration = Duration::from_micros(50);
-
-/// Whether events follow each other so fast that it pays to look for the next one without sleeping.
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    /// Rises by two with each event that came soon, falls by one with each that did not.
-    credit: u8,
-}
-
-impl Pace {
-    /// After so many that came late nothing is expected any more.
-    const CREDIT_MOST: u8 = 8;
-
-    const fn note(&mut self, came_soon: bool) {
-        self.credit = match (came_soon, self.credit + 2) {
-            (true, more) if more <= Self::CREDIT_MOST => more,
-            (true, _) => Self::CREDIT_MOST,
-            (false, _) => self.credit.saturating_sub(1),
-        };
-    }
-
-    /// Returns true if more than a third of the last events came soon: one that is met awake spares
-    /// half of what looking for one in vain costs.
-    const fn is_brisk(self) -> bool {
-        self.credit > 0
-    }
-}
-
-/// The shortest wait that is slept through instead of being spun through for the sake of a rest.
-const REST_LEAST: Duration = Duration::from_micros(15);
-
-/// The part of a sleep in which the processor is at work, putting the thread to sleep and waking it.
-const REST_COST: Duration = Duration::from_micros(10);
-
-/// What may be owed before a rest is due.
-const REST_LATER: Duration = Duration::from_micros(100);
-
-/// The most that is owed: work that took all the time is not made up for by sleeping.
-const REST_MOST: Duration = Duration::from_millis(1);
-
-/// The sleep that a loop owes: an eighth of the time that it was awake.
-#[derive(Clone, Copy, Debug)]
-struct Rest {
-    /// The time up to which it is known how long it was awake.
-    seen: Instant,
-    owed: Duration,
-}
-
-impl Rest {
-    /// Returns true if it has been awake for too long, which it was up to `now`.
-    fn is_due(&mut self, now: Instant) -> bool {
-        self.owed = (self.owed + now.since(self.seen) / 8).min(REST_MOST);
-        self.seen = now;
-        self.owed > REST_LATER
-    }
-
-    /// Notes that it slept from then on.
-    fn slept(&mut self, time: Duration) {
-        let rested = time.saturating_sub(REST_COST);
-        self.owed = self.owed.saturating_sub(rested);
-        self.seen += rested;
-    }
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { credit: 1 }
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 enum TokenEntry {
@@ -323,11 +257,10 @@ impl Reactor {
         }
     }
 
-    /// Lets no more than eight ninths of the time pass awake by spinning: a system gives those that run
-    /// before ordinary programs no more than a share, and stops them for the rest of it (Linux: 95 %
-    /// of a second, sched(7)).
+    /// Lets no more than eight ninths of the time pass awake by spinning, as one must that runs before
+    /// ordinary programs.
     pub(crate) fn take_rests(&mut self) {
-        self.rest = Some(Rest { seen: self.clock.now(), owed: Duration::ZERO });
+        self.rest = Some(Rest::since(self.clock.now()));
     }
 
     /// Returns true if the timer is all that the last wait reported.
@@ -380,56 +313,6 @@ impl Reactor {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pace_is_brisk_while_events_keep_coming_and_lame_soon_after() {
-        let mut pace = Pace::default();
-        assert!(pace.is_brisk(), "the first is not known to be the last");
-        pace.note(false);
-        assert!(!pace.is_brisk());
-        // One in two comes soon: that pays. One in four does not.
-        for turn in 0..100 {
-            pace.note(turn % 2 == 0);
-            assert!(pace.is_brisk(), "{turn}");
-        }
-        let brisk = (0..400).filter(|turn| {
-            pace.note(turn % 4 == 0);
-            pace.is_brisk()
-        });
-        assert!((50..=250).contains(&brisk.count()));
-        for _ in 0..100 {
-            pace.note(true);
-        }
-        let lame = (0..).position(|_| {
-            pace.note(false);
-            !pace.is_brisk()
-        });
-        assert_eq!(lame, Some(usize::from(Pace::CREDIT_MOST) - 1));
-    }
-
-    #[test]
-    fn who_rests_when_it_is_due_is_awake_for_eight_ninths_of_the_time() {
-        let (mut rest, mut rested) = (Rest { seen: Instant::START, owed: Duration::ZERO }, 0);
-        let (mut now, step) = (Instant::START, Duration::from_micros(10));
-        for _ in 0..100_000 {
-            now += step;
-            if rest.is_due(now) {
-                rest.slept(step + REST_COST);
-                now += step + REST_COST;
-                rested += step.as_micros();
-            }
-        }
-        let total = now.since(Instant::START).as_micros();
-        assert!((total * 10 / 91..=total * 10 / 89).contains(&rested), "{rested} of {total}");
-        // A long sleep is no reason never to sleep again.
-        rest.slept(Duration::from_secs(60));
-        now += Duration::from_secs(60);
-        assert!(!rest.is_due(now + Duration::from_micros(770)));
-        assert!(rest.is_due(now + Duration::from_micros(900)));
-        assert!(rest.is_due(now + Duration::from_secs(60)));
-        rest.slept(REST_MOST + REST_COST);
-        assert_eq!(rest.owed, Duration::ZERO, "no more than so much is made up for");
-    }
 
     #[test]
     fn what_is_owned_is_found_by_its_token_until_it_is_given_up() {
