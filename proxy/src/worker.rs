@@ -14,6 +14,7 @@ use crate::summary::MemorySummary;
 use crate::turn::Turn;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
+use jostle_sys::ask_for_short_slices;
 use mio::Token;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -65,6 +66,10 @@ impl Worker {
     /// Returns itself and the state; `None` if a loop failed that it was lent to.
     pub(crate) fn run(self, mut loop_state: Box<LoopState>) -> Option<(Self, Box<LoopState>)> {
         let _watchdog = Watchdog(Arc::clone(&self.loop_handles));
+        // One that runs before ordinary programs needs none.
+        if let Err(error) = ask_for_short_slices() {
+            log::debug!("no short turns on the processor: {error}");
+        }
         let mut draining_since = None;
         let mut reports = Vec::new();
         loop {
