@@ -56,6 +56,7 @@ mod listener;
 mod look_ups;
 mod loop_handles;
 mod loop_state;
+mod margin;
 mod network;
 mod observed;
 mod orders;

@@ -4,6 +4,7 @@
 //! `WouldBlock`, or stop early to be fair to the others and ask to be called
 //! [again](Reactor::again).
 
+use crate::margin::Margin;
 use crate::pace::Pace;
 use crate::rest::{REST_LEAST, Rest};
 use jostle_common::clock::Clock;
@@ -100,8 +101,10 @@ pub(crate) struct Reactor {
     /// The time that the timer is set to.
     armed: Option<Instant>,
     waker: Arc<Waker>,
-    /// The time to look for events without sleeping, after one and before a deadline.
+    /// The time to look for events without sleeping, after one.
     spin: Duration,
+    /// And before a deadline.
+    margin: Margin,
     last_event: Instant,
     pace: Pace,
     /// Set where spinning must not take all the time.
@@ -138,6 +141,7 @@ impl Reactor {
             armed: None,
             waker,
             spin,
+            margin: Margin::new(spin),
             last_event: Instant::START,
             pace: Pace::default(),
             rest: None,
@@ -222,14 +226,14 @@ impl Reactor {
             let now = self.clock.now();
             let due = deadline.is_some_and(|at| at <= now);
             let must_rest = self.rest.as_mut().is_some_and(|rest| rest.is_due(now));
-            let margin = if must_rest { REST_LEAST } else { self.spin };
+            let margin = if must_rest { REST_LEAST } else { self.margin.get() };
             let expects = self.pace.is_brisk() && !must_rest && now < self.last_event + self.spin;
             let spinning = expects || deadline.is_some_and(|at| at <= now + margin);
             let sleeps = !due && !spinning && self.again.is_empty();
             let timeout = if sleeps {
                 slept = true;
                 // One that rests is woken when it is due: there is no time to spin before that.
-                self.arm(now, deadline, if must_rest { Duration::ZERO } else { self.spin })
+                self.arm(now, deadline, if must_rest { Duration::ZERO } else { margin })
             } else {
                 Some(Duration::ZERO)
             };
@@ -238,8 +242,8 @@ impl Reactor {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
                 Err(error) => return Err(error),
             }
-            if let Some(rest) = self.rest.as_mut().filter(|_| sleeps) {
-                rest.slept(self.clock.now().since(now));
+            if sleeps {
+                self.note_sleep(now, self.clock.now());
             }
             let quiet = self.events.is_empty();
             if !quiet || due || !spinning || !self.again.is_empty() {
@@ -254,6 +258,19 @@ impl Reactor {
                 }
                 return Ok(now);
             }
+        }
+    }
+
+    /// Notes that the loop slept from `begun` until `now`.
+    fn note_sleep(&mut self, begun: Instant, now: Instant) {
+        if let Some(rest) = &mut self.rest {
+            rest.slept(now.since(begun));
+        }
+        // Only a timer that went off meanwhile tells how long it takes to wake.
+        if let Some(at) = self.armed.filter(|at| *at > begun)
+            && self.is_timer_alone()
+        {
+            self.margin.note(now.since(at));
         }
     }
 

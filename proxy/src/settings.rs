@@ -27,9 +27,9 @@ pub struct Settings {
     pub sinks: Vec<Box<dyn Sink>>,
     /// Is told of each new client: a flow of UDP, a connection of TCP.
     pub on_client: Option<ClientHook>,
-    /// The time to look for work without sleeping, before a deadline, and after some work while more
-    /// keeps coming. It costs processor time and spares the wake-up, which takes tens of
-    /// microseconds. Zero: never.
+    /// The time to look for work without sleeping, before a deadline (up to four times as long where
+    /// the wake-up takes longer), and after some work while more keeps coming. It costs processor
+    /// time and spares the wake-up, which takes tens of microseconds. Zero: never.
     pub spin: Duration,
     /// Let bulk transfers of TCP that no rule acts on and nobody observes pass inside the kernel,
     /// where it can do that (`splice`); otherwise they are read and written.
