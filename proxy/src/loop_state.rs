@@ -1,7 +1,7 @@
 //! What one event loop has of a proxy: its relays, and what these share while they work.
 //!
 //! A change is made at the states of all loops that have a part of the route. Each loop carries out
-//! what concerns its own state alone; for the rest the others lend theirs (`meeting`).
+//! what concerns its own state alone; for the rest the others lend theirs (`pause`).
 
 use crate::fleet::Fleet;
 use crate::orders::OrderError;

@@ -9,10 +9,10 @@ use crate::listener::Listener;
 use crate::look_ups::LookUps;
 use crate::loop_handles::LoopHandles;
 use crate::loop_state::{LoopState, LoopStates};
-use crate::meeting;
 use crate::network::Network;
 use crate::orders::{ORDERS_MAX, Prepared, RouteState};
 use crate::own::OwnAddresses;
+use crate::pause;
 use crate::pipes::Pipes;
 use crate::reactor::Reactor;
 use crate::resolve::Names;
@@ -158,27 +158,29 @@ impl Proxy {
         contention: Contention,
         loop_states: Vec<Box<LoopState>>,
     ) -> Result<Self, StartError> {
-        let (mut ways, mut mailboxes, mut callers, mut ears) = (vec![], vec![], vec![], vec![]);
+        let (mut ways, mut mailboxes) = (vec![], vec![]);
+        let (mut pause_handles, mut safepoints) = (vec![], vec![]);
         for loop_state in &loop_states {
             let (orders, mailbox) = mpsc::sync_channel(ORDERS_MAX);
             let waker = loop_state.turn.reactor.waker();
             ways.push((orders, Arc::clone(&waker)));
             mailboxes.push(mailbox);
-            let (caller, ear) = meeting::between(waker);
+            let (pause_handle, safepoint) = pause::between(waker);
             let is_first = loop_state.number == 0;
-            callers.extend((!is_first).then_some(caller));
-            ears.push((!is_first).then_some(ear));
+            pause_handles.extend((!is_first).then_some(pause_handle));
+            safepoints.push((!is_first).then_some(safepoint));
         }
         let loop_handles = Arc::new(LoopHandles::new(ways));
         let mut loops = Vec::new();
-        for ((loop_state, mailbox), ear) in loop_states.into_iter().zip(mailboxes).zip(ears) {
+        let ends = mailboxes.into_iter().zip(safepoints);
+        for (loop_state, (mailbox, safepoint)) in loop_states.into_iter().zip(ends) {
             let worker = Worker {
                 number: loop_state.number,
                 network: network.clone(),
                 loop_handles: Arc::clone(&loop_handles),
                 mailbox,
-                callers: std::mem::take(&mut callers),
-                ear,
+                pause_handles: std::mem::take(&mut pause_handles),
+                safepoint,
                 contention: contention.clone(),
             };
             loops.push((worker, loop_state));

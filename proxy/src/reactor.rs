@@ -4,6 +4,9 @@
 //! `WouldBlock`, or stop early to be fair to the others and ask to be called
 //! [again](Reactor::again).
 
+use crate::margin::Margin;
+use crate::pace::Pace;
+use crate::rest::{REST_LEAST, Rest};
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
 use jostle_sys::Timer;
@@ -59,74 +62,6 @@ pub(crate) struct Readiness {
 /// came.
 const WAKE: Duration = Duration::from_micros(50);
 
-/// Whether events follow each other so fast that it pays to look for the next one without sleeping.
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    /// Rises by two with each event that came soon, falls by one with each that did not.
-    credit: u8,
-}
-
-impl Pace {
-    /// After so many that came late nothing is expected any more.
-    const CREDIT_MOST: u8 = 8;
-
-    const fn note(&mut self, came_soon: bool) {
-        self.credit = match (came_soon, self.credit + 2) {
-            (true, more) if more <= Self::CREDIT_MOST => more,
-            (true, _) => Self::CREDIT_MOST,
-            (false, _) => self.credit.saturating_sub(1),
-        };
-    }
-
-    /// Returns true if more than a third of the last events came soon: one that is met awake spares
-    /// half of what looking for one in vain costs.
-    const fn is_brisk(self) -> bool {
-        self.credit > 0
-    }
-}
-
-/// The shortest wait that is slept through instead of being spun through for the sake of a rest.
-const REST_LEAST: Duration = Duration::from_micros(15);
-
-/// The part of a sleep in which the processor is at work, putting the thread to sleep and waking it.
-const REST_COST: Duration = Duration::from_micros(10);
-
-/// What may be owed before a rest is due.
-const REST_LATER: Duration = Duration::from_micros(100);
-
-/// The most that is owed: work that took all the time is not made up for by sleeping.
-const REST_MOST: Duration = Duration::from_millis(1);
-
-/// The sleep that a loop owes: an eighth of the time that it was awake.
-#[derive(Clone, Copy, Debug)]
-struct Rest {
-    /// The time up to which it is known how long it was awake.
-    seen: Instant,
-    owed: Duration,
-}
-
-impl Rest {
-    /// Returns true if it has been awake for too long, which it was up to `now`.
-    fn is_due(&mut self, now: Instant) -> bool {
-        self.owed = (self.owed + now.since(self.seen) / 8).min(REST_MOST);
-        self.seen = now;
-        self.owed > REST_LATER
-    }
-
-    /// Notes that it slept from then on.
-    fn slept(&mut self, time: Duration) {
-        let rested = time.saturating_sub(REST_COST);
-        self.owed = self.owed.saturating_sub(rested);
-        self.seen += rested;
-    }
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { credit: 1 }
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 enum TokenEntry {
     /// The waker or the timer: being woken is all they are for.
@@ -168,8 +103,10 @@ pub(crate) struct Reactor {
     /// The time that the timer is set to.
     armed: Option<Instant>,
     waker: Arc<Waker>,
-    /// The time to look for events without sleeping, after one and before a deadline.
+    /// The time to look for events without sleeping, after one.
     spin: Duration,
+    /// And before a deadline.
+    margin: Margin,
     last_event: Instant,
     pace: Pace,
     /// Set where spinning must not take all the time.
@@ -207,6 +144,7 @@ impl Reactor {
             armed: None,
             waker,
             spin,
+            margin: Margin::new(spin),
             last_event: Instant::START,
             pace: Pace::default(),
             rest: None,
@@ -340,14 +278,14 @@ impl Reactor {
             self.call_later(now);
             let due = deadline.is_some_and(|at| at <= now);
             let must_rest = self.rest.as_mut().is_some_and(|rest| rest.is_due(now));
-            let margin = if must_rest { REST_LEAST } else { self.spin };
+            let margin = if must_rest { REST_LEAST } else { self.margin.get() };
             let expects = self.pace.is_brisk() && !must_rest && now < self.last_event + self.spin;
             let spinning = expects || deadline.is_some_and(|at| at <= now + margin);
             let sleeps = !due && !spinning && self.again.is_empty();
             let timeout = if sleeps {
                 slept = true;
                 // One that rests is woken when it is due: there is no time to spin before that.
-                self.arm(now, deadline, if must_rest { Duration::ZERO } else { self.spin })
+                self.arm(now, deadline, if must_rest { Duration::ZERO } else { margin })
             } else {
                 Some(Duration::ZERO)
             };
@@ -356,8 +294,8 @@ impl Reactor {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
                 Err(error) => return Err(error),
             }
-            if let Some(rest) = self.rest.as_mut().filter(|_| sleeps) {
-                rest.slept(self.clock.now().since(now));
+            if sleeps {
+                self.note_sleep(now, self.clock.now());
             }
             let quiet = self.events.is_empty();
             if !quiet || due || !spinning || !self.again.is_empty() {
@@ -376,11 +314,23 @@ impl Reactor {
         }
     }
 
-    /// Lets no more than eight ninths of the time pass awake by spinning: a system gives those that run
-    /// before ordinary programs no more than a share, and stops them for the rest of it (Linux: 95 %
-    /// of a second, sched(7)).
+    /// Notes that the loop slept from `begun` until `now`.
+    fn note_sleep(&mut self, begun: Instant, now: Instant) {
+        if let Some(rest) = &mut self.rest {
+            rest.slept(now.since(begun));
+        }
+        // Only a timer that went off meanwhile tells how long it takes to wake.
+        if let Some(at) = self.armed.filter(|at| *at > begun)
+            && self.is_timer_alone()
+        {
+            self.margin.note(now.since(at));
+        }
+    }
+
+    /// Lets no more than eight ninths of the time pass awake by spinning, as one must that runs before
+    /// ordinary programs.
     pub(crate) fn take_rests(&mut self) {
-        self.rest = Some(Rest { seen: self.clock.now(), owed: Duration::ZERO });
+        self.rest = Some(Rest::since(self.clock.now()));
     }
 
     /// Returns true if the timer is all that the last wait reported.
@@ -434,56 +384,6 @@ impl Reactor {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pace_is_brisk_while_events_keep_coming_and_lame_soon_after() {
-        let mut pace = Pace::default();
-        assert!(pace.is_brisk(), "the first is not known to be the last");
-        pace.note(false);
-        assert!(!pace.is_brisk());
-        // One in two comes soon: that pays. One in four does not.
-        for turn in 0..100 {
-            pace.note(turn % 2 == 0);
-            assert!(pace.is_brisk(), "{turn}");
-        }
-        let brisk = (0..400).filter(|turn| {
-            pace.note(turn % 4 == 0);
-            pace.is_brisk()
-        });
-        assert!((50..=250).contains(&brisk.count()));
-        for _ in 0..100 {
-            pace.note(true);
-        }
-        let lame = (0..).position(|_| {
-            pace.note(false);
-            !pace.is_brisk()
-        });
-        assert_eq!(lame, Some(usize::from(Pace::CREDIT_MOST) - 1));
-    }
-
-    #[test]
-    fn who_rests_when_it_is_due_is_awake_for_eight_ninths_of_the_time() {
-        let (mut rest, mut rested) = (Rest { seen: Instant::START, owed: Duration::ZERO }, 0);
-        let (mut now, step) = (Instant::START, Duration::from_micros(10));
-        for _ in 0..100_000 {
-            now += step;
-            if rest.is_due(now) {
-                rest.slept(step + REST_COST);
-                now += step + REST_COST;
-                rested += step.as_micros();
-            }
-        }
-        let total = now.since(Instant::START).as_micros();
-        assert!((total * 10 / 91..=total * 10 / 89).contains(&rested), "{rested} of {total}");
-        // A long sleep is no reason never to sleep again.
-        rest.slept(Duration::from_secs(60));
-        now += Duration::from_secs(60);
-        assert!(!rest.is_due(now + Duration::from_micros(770)));
-        assert!(rest.is_due(now + Duration::from_micros(900)));
-        assert!(rest.is_due(now + Duration::from_secs(60)));
-        rest.slept(REST_MOST + REST_COST);
-        assert_eq!(rest.owed, Duration::ZERO, "no more than so much is made up for");
-    }
 
     #[test]
     fn what_is_owned_is_found_by_its_token_until_it_is_given_up() {

@@ -28,9 +28,9 @@ pub struct Settings {
     pub sinks: Vec<Box<dyn Sink>>,
     /// Is told of each new client: a flow of UDP, a connection of TCP.
     pub on_client: Option<ClientHook>,
-    /// The time to look for work without sleeping, before a deadline, and after some work while
-    /// more keeps coming. It costs processor time and spares the wake-up, which takes tens of
-    /// microseconds. Zero: never.
+    /// The time to look for work without sleeping, before a deadline (up to four times as long where
+    /// the wake-up takes longer), and after some work while more keeps coming. It costs processor
+    /// time and spares the wake-up, which takes tens of microseconds. Zero: never.
     pub spin: Duration,
     /// The time that UDP datagrams may wait to be read together while they keep coming at more than
     /// 100,000 a second: many that are read at once cost a fraction of as many that are read one by

@@ -92,8 +92,8 @@ pub(crate) struct Contention {
     pub(crate) addresses: Waits,
     pub(crate) clients: Waits,
     pub(crate) routes: Waits,
-    /// Orders for which all loops came together.
-    pub(crate) meetings: Waits,
+    /// Orders for which all loops stood still.
+    pub(crate) pauses: Waits,
 }
 
 impl Contention {
@@ -104,7 +104,7 @@ impl Contention {
             addresses: self.addresses.count(),
             clients: self.clients.count(),
             routes: self.routes.count(),
-            meetings: self.meetings.count(),
+            pauses: self.pauses.count(),
         }
     }
 }
@@ -131,7 +131,7 @@ pub struct Contended {
     pub routes: u64,
     /// Orders for which all workers stood still: those about the rules of all routes, or about a
     /// route that several workers have.
-    pub meetings: u64,
+    pub pauses: u64,
 }
 
 impl Contended {
@@ -143,7 +143,7 @@ impl Contended {
             ("addresses", self.addresses),
             ("clients", self.clients),
             ("routes", self.routes),
-            ("meetings", self.meetings),
+            ("pauses", self.pauses),
         ]
     }
 }

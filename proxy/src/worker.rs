@@ -4,9 +4,9 @@ use crate::control::PAGE_RELAYS;
 use crate::flow::FlowOrder;
 use crate::loop_handles::LoopHandles;
 use crate::loop_state::{LoopState, LoopStates};
-use crate::meeting::{Caller, Ear, meet};
 use crate::network::Network;
 use crate::orders::{Carried, Order, OrderError, Reply};
+use crate::pause::{PauseHandle, Safepoint, pause};
 use crate::reactor::Readiness;
 use crate::shared::Contention;
 use crate::snapshot::{Page, Reading};
@@ -14,6 +14,7 @@ use crate::summary::MemorySummary;
 use crate::turn::Turn;
 use jostle_common::clock::Clock;
 use jostle_common::time::Instant;
+use jostle_sys::ask_for_short_slices;
 use mio::Token;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -32,10 +33,10 @@ pub(crate) struct Worker {
     pub(crate) network: Network,
     pub(crate) loop_handles: Arc<LoopHandles>,
     pub(crate) mailbox: Receiver<Order>,
-    /// What the first loop calls the others with.
-    pub(crate) callers: Vec<Caller>,
-    /// What the others hear it with.
-    pub(crate) ear: Option<Ear>,
+    /// What the first loop pauses the others with.
+    pub(crate) pause_handles: Vec<PauseHandle>,
+    /// Where the others let themselves be paused.
+    pub(crate) safepoint: Option<Safepoint>,
     pub(crate) contention: Contention,
 }
 
@@ -65,6 +66,10 @@ impl Worker {
     /// Returns itself and the state; `None` if a loop failed that it was lent to.
     pub(crate) fn run(self, mut loop_state: Box<LoopState>) -> Option<(Self, Box<LoopState>)> {
         let _watchdog = Watchdog(Arc::clone(&self.loop_handles));
+        // One that runs before ordinary programs needs none.
+        if let Err(error) = ask_for_short_slices() {
+            log::debug!("no short turns on the processor: {error}");
+        }
         let mut draining_since = None;
         let mut reports = Vec::new();
         loop {
@@ -86,8 +91,8 @@ impl Worker {
                 }
             };
             loop_state.turn.now = now;
-            if let Some(ear) = &self.ear {
-                loop_state = ear.attend(loop_state)?;
+            if let Some(safepoint) = &self.safepoint {
+                loop_state = safepoint.pass(loop_state)?;
             }
             self.obey(&mut loop_state);
             serve(&mut loop_state, &mut reports);
@@ -144,9 +149,9 @@ impl Worker {
         match self.concern(&order) {
             Concern::This => self.carry_out(order, &mut LoopStates::new(loop_state, &mut [])),
             Concern::Several if self.number == 0 => {
-                self.contention.meetings.add();
-                let mut lent = meet(&self.callers);
-                let mut loop_states = LoopStates::new(loop_state, &mut lent.loop_states);
+                self.contention.pauses.add();
+                let mut paused = pause(&self.pause_handles);
+                let mut loop_states = LoopStates::new(loop_state, &mut paused.loop_states);
                 // From here on it is one moment for all.
                 let now = loop_states.leader().turn.reactor.now();
                 loop_states.all().for_each(|loop_state| loop_state.turn.now = now);

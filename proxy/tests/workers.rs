@@ -131,7 +131,11 @@ fn fates_with(workers: usize) -> (FatesByPacket, usize) {
     assert_eq!(log.fates(), counted(&summary), "the event log and the counters");
     let (mut fates, mut loops, mut numbers) =
         (FatesByPacket::new(), BTreeSet::new(), BTreeSet::new());
-    for line in log.lines() {
+    // Of two answers of one size the first may be told of last, if the server took its time between
+    // them: only the first is held.
+    let mut lines = log.lines();
+    lines.sort_by_key(|line| line["packet"].as_u64());
+    for line in lines {
         let number = |name: &str| line[name].as_u64().unwrap();
         loops.insert(number("packet") / SECOND);
         let direction = line["direction"].to_string();
@@ -337,8 +341,8 @@ fn orders_about_a_route_of_several_workers_reach_all_of_its_flows() {
     assert!(UdpSocket::bind(address).is_ok(), "its port is free");
     let summary = proxy.stop();
     assert_conserved(&summary);
-    let meetings = summary.contended.unwrap().meetings;
-    assert!(meetings >= 5, "{meetings} orders for which both came together");
+    let pauses = summary.contended.unwrap().pauses;
+    assert!(pauses >= 5, "{pauses} orders for which both stood still");
 }
 
 /// A route of one worker becomes one of several and back, as when its file is edited: it listens

@@ -12,6 +12,7 @@ mod limits;
 mod outbox;
 mod pipe;
 mod realtime;
+mod slice;
 mod stream;
 mod timer;
 
@@ -27,6 +28,7 @@ pub use limits::{
 pub use outbox::Outbox;
 pub use pipe::Pipe;
 pub use realtime::{PRIORITY, Realtime, take_precedence};
+pub use slice::ask_for_short_slices;
 pub use stream::{ask_for_segments, fix_receive_buffer, hops_of_client, note_hops};
 pub use timer::Timer;
 
