@@ -1,5 +1,5 @@
-//! `--pcap` as Wireshark's own dissectors read it: headers and checksums, what became of each packet,
-//! and that counters, event log and capture agree.
+//! `--pcap` as Wireshark's own dissectors read it: headers and checksums, what became of each
+//! packet, and that counters, event log and capture agree.
 #![allow(clippy::print_stderr, reason = "it says what it skips")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -345,8 +345,8 @@ fn printed(folder: &Path, words: &[&str]) -> Vec<Value> {
 }
 
 /// The row without what depends on the machine and the moment. Datagrams are repeated when the
-/// machine is slow, and a repetition moves the numbers of those behind it: over plain UDP others are
-/// lost then.
+/// machine is slow, and a repetition moves the numbers of those behind it: over plain UDP others
+/// are lost then.
 fn lasting(mut row: Value) -> Value {
     let measured: &[&str] = match row["protocol"].as_str() {
         Some("udp") => &["digest_equal", "intact", "missing", "damaged"],

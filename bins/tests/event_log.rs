@@ -1,4 +1,5 @@
-//! The event log and the end of a proxy: nothing that is not read, or full, holds either up in silence.
+//! The event log and the end of a proxy: nothing that is not read, or full, holds either up in
+//! silence.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 

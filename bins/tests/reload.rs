@@ -1,5 +1,5 @@
-//! `jostle proxy --config` reads its file again: what did not change goes on, what cannot be carried
-//! out changes nothing, and the journal of it can be played again.
+//! `jostle proxy --config` reads its file again: what did not change goes on, what cannot be
+//! carried out changes nothing, and the journal of it can be played again.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 

@@ -51,7 +51,8 @@ fn cells() -> Vec<String> {
 fn thirty_cells_agree_on_counts_and_on_time() {
     let cells = cells();
     assert_eq!(cells.len(), 30);
-    // Whatever else the machine does only adds time: the shortest of a few rounds is the cell's own.
+    // Whatever else the machine does only adds time: the shortest of a few rounds is the cell's
+    // own.
     let mut shortest = vec![f64::INFINITY; cells.len()];
     for _ in 0..ROUNDS {
         for (least, ratio) in shortest.iter_mut().zip(ratios(&cells)) {

@@ -2,9 +2,9 @@
 //! packet, never on what was drawn before.
 //!
 //! A [`DrawStream`] is a key made from the seed, the route, the direction and the rule. A [`Draw`]
-//! is the 128 random bits of one packet in that stream, from [Philox](crate::philox). So a rule that
-//! is switched on or off, or dialled up, never changes what another rule does to packet 4711, and
-//! any fate can be computed again later.
+//! is the 128 random bits of one packet in that stream, from [Philox](crate::philox). So a rule
+//! that is switched on or off, or dialled up, never changes what another rule does to packet 4711,
+//! and any fate can be computed again later.
 
 use crate::philox::{TOGETHER, first_halves, philox4x32};
 use crate::units::Probability;

@@ -28,7 +28,8 @@ impl Ecn {
     /// All four, in the order of their code points.
     pub const ALL: [Self; 4] = [Self::NotEct, Self::Ect1, Self::Ect0, Self::Ce];
 
-    /// Returns what a type of service or traffic class says; its other six bits (DSCP) are left out.
+    /// Returns what a type of service or traffic class says; its other six bits (DSCP) are left
+    /// out.
     pub const fn of_tos(tos: u8) -> Self {
         match tos & 0b11 {
             0b00 => Self::NotEct,

@@ -132,8 +132,8 @@ pub fn have_prefix(one: IpAddr, other: IpAddr, bits: u32) -> bool {
     }
 }
 
-/// Parts a host from what stands behind its colon, if anything does. An IPv6 address without brackets
-/// is all host.
+/// Parts a host from what stands behind its colon, if anything does. An IPv6 address without
+/// brackets is all host.
 pub fn part_port(text: &str) -> (&str, Option<&str>) {
     let bracketed = text.starts_with('[');
     let is_bare_v6 = !bracketed && text.bytes().filter(|byte| *byte == b':').count() > 1;
@@ -247,7 +247,8 @@ fn is_number(label: &str) -> bool {
 fn no_host(text: &str, name: &str) -> String {
     if !name.is_ascii() {
         return format!(
-            "\"{text}\" has letters that names on the wire have not; write them as xn--… (RFC 5891)"
+            "\"{text}\" has letters that names on the wire have not; write them as xn--… (RFC \
+             5891)"
         );
     }
     if name.contains('*') {

@@ -1,5 +1,5 @@
-//! Profiles, traces and netem's lines as text. What is accepted is put to use, and is read back from
-//! what it is written as.
+//! Profiles, traces and netem's lines as text. What is accepted is put to use, and is read back
+//! from what it is written as.
 #![no_main]
 
 use jostle_engine::profile::Profile;

@@ -1,5 +1,5 @@
-//! Route files, which are read back from what they are written as, and routes and units as written on
-//! the command line.
+//! Route files, which are read back from what they are written as, and routes and units as written
+//! on the command line.
 #![no_main]
 
 use jostle_common::units::{BitRate, ByteSize, Probability, parse_duration};

@@ -72,8 +72,8 @@ impl Account {
         Self { route: route.to_owned(), transport, direction, totals, settled: 0 }
     }
 
-    /// Writes down what became of a packet that left `link`, or of all packets of a run, and was out of
-    /// our hands at `released`. Marks leave no trace.
+    /// Writes down what became of a packet that left `link`, or of all packets of a run, and was
+    /// out of our hands at `released`. Marks leave no trace.
     pub(crate) fn settle(
         &mut self,
         link: &Link,

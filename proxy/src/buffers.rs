@@ -1,5 +1,5 @@
-//! Buffers that streams are read into, and which then are what was read: bulk is not copied, and takes
-//! no fresh memory from the system for each read.
+//! Buffers that streams are read into, and which then are what was read: bulk is not copied, and
+//! takes no fresh memory from the system for each read.
 
 use bytes::Bytes;
 use jostle_engine::memory::{Charge, Memory};
@@ -33,8 +33,9 @@ impl Buffers {
         }
     }
 
-    /// Returns the first `count` bytes of a buffer, which comes back when the last slice of them goes.
-    /// What it has besides is charged to `memory` until then; who takes the bytes charges these.
+    /// Returns the first `count` bytes of a buffer, which comes back when the last slice of them
+    /// goes. What it has besides is charged to `memory` until then; who takes the bytes charges
+    /// these.
     pub(crate) fn filled(&self, buffer: Box<[u8]>, count: usize, memory: &Memory) -> Bytes {
         if count < KEPT_MIN {
             let bytes = Bytes::copy_from_slice(&buffer[..count]);

@@ -49,8 +49,8 @@ impl PreparedRoute {
         &self.0.route
     }
 
-    /// Returns the same route on ports that the system picks: where it waits while another one takes
-    /// its place.
+    /// Returns the same route on ports that the system picks: where it waits while another one
+    /// takes its place.
     #[must_use]
     pub fn aside(&self) -> Self {
         Self(self.0.clone().on_any_port())
@@ -121,9 +121,9 @@ impl Control {
     }
 
     /// Adds a route without waiting for its upstream's name, which is looked up from then on: TCP
-    /// clients that come meanwhile wait for the answer, no longer than for a connect; datagrams have
-    /// no upstream until then. Returns where it listens, too. Does not block when it is to listen at
-    /// an address or `localhost`.
+    /// clients that come meanwhile wait for the answer, no longer than for a connect; datagrams
+    /// have no upstream until then. Returns where it listens, too. Does not block when it is to
+    /// listen at an address or `localhost`.
     ///
     /// # Errors
     /// As for [`add`](Self::add), but for the upstream's name.
@@ -173,9 +173,9 @@ impl Control {
     /// Replaces a route. What is the same goes on: the sockets of the same listening addresses with
     /// their flows and connections, under the new rules at once. Another upstream is for new flows
     /// and connections. Another name, seed or TCP mode, or another protocol of the clients, makes a
-    /// new route in place of the old one, which drains for `drain` at most, as does a transport that
-    /// is given up. Returns the route as it is then, and when the time of the rules that it had
-    /// before began.
+    /// new route in place of the old one, which drains for `drain` at most, as does a transport
+    /// that is given up. Returns the route as it is then, and when the time of the rules that it
+    /// had before began.
     ///
     /// # Errors
     /// As for [`add`](Self::add), or when there is no such route.
@@ -189,8 +189,8 @@ impl Control {
         self.order_about(id, |reply| Order::Replace(id, prepared, drain, reply))
     }
 
-    /// Replaces a route as [`replace`](Self::replace) does, and waits for its upstream's name no more
-    /// than [`add_promptly`](Self::add_promptly).
+    /// Replaces a route as [`replace`](Self::replace) does, and waits for its upstream's name no
+    /// more than [`add_promptly`](Self::add_promptly).
     ///
     /// # Errors
     /// As for [`add_promptly`](Self::add_promptly), or when there is no such route.

@@ -157,8 +157,8 @@ impl DescriptorTable {
         is_short(self.taken + self.kept_from(Transport::Udp), self.limit)
     }
 
-    /// Returns false if an address has as many clients of a transport as it may have: as many as were set, or half
-    /// of all while few are left for others.
+    /// Returns false if an address has as many clients of a transport as it may have: as many as
+    /// were set, or half of all while few are left for others.
     pub(crate) fn may_have_another(&mut self, transport: Transport, source: IpAddr) -> bool {
         let (clients, sockets) = self.sources[place(transport)].of(source);
         let enough = match self.per_source {
@@ -210,8 +210,8 @@ impl DescriptorTable {
     }
 }
 
-/// Returns true if one that has `own` of `limit` places, of which `taken` are taken, is to leave the
-/// rest to others: few are free, and it has half of all.
+/// Returns true if one that has `own` of `limit` places, of which `taken` are taken, is to leave
+/// the rest to others: few are free, and it has half of all.
 const fn is_too_much(own: usize, taken: usize, limit: usize) -> bool {
     is_short(taken, limit) && 2 * own >= limit
 }

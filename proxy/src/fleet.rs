@@ -167,8 +167,8 @@ impl Fleet {
         self.due = due;
     }
 
-    /// Closes UDP flows that are idle, the longest-silent first, for TCP clients that wait for their
-    /// descriptors.
+    /// Closes UDP flows that are idle, the longest-silent first, for TCP clients that wait for
+    /// their descriptors.
     pub(crate) fn make_room(&mut self, turn: &mut Turn) {
         for _ in 0..EVICTED_AT_ONCE {
             let idle = self.members.iter().filter_map(|(index, member)| {
@@ -199,7 +199,8 @@ impl Fleet {
     }
 
     /// Returns what `most` relays did that are there, each with its route's serial number, from a
-    /// place on and those on their way out included, and the place of the next one, if there is one.
+    /// place on and those on their way out included, and the place of the next one, if there is
+    /// one.
     pub(crate) fn reports(
         &self,
         from: usize,

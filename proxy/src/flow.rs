@@ -147,7 +147,8 @@ impl Control {
         self.find(route, |reply| FlowOrder::End(flow, Ending::Reset, reply))
     }
 
-    /// Gives an order about a flow to the loops that have its route, up to the one that has the flow.
+    /// Gives an order about a flow to the loops that have its route, up to the one that has the
+    /// flow.
     fn find<T>(
         &self,
         route: RouteId,

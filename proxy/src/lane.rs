@@ -23,8 +23,8 @@ const SHARE: u64 = 2;
 /// The most packets taken out of a link in one go, so that sockets are read between.
 const OUTPUTS_MAX: usize = 1024;
 
-/// A run that takes this share of the buffer that it was read into, in quarters, keeps it; of less a
-/// copy takes less memory.
+/// A run that takes this share of the buffer that it was read into, in quarters, keeps it; of less
+/// a copy takes less memory.
 const KEPT_QUARTERS: usize = 3;
 
 /// A link with the sockets' view of it.
@@ -87,8 +87,8 @@ impl Lane {
         }
     }
 
-    /// Lets a datagram enter for `flow`, or a run of them, which arrived at `stamp`. Refuses those for
-    /// which there is no room. Returns how many entered.
+    /// Lets a datagram enter for `flow`, or a run of them, which arrived at `stamp`. Refuses those
+    /// for which there is no room. Returns how many entered.
     pub(crate) fn enter(
         &mut self,
         flow: u32,
@@ -240,8 +240,9 @@ impl Lane {
         self.link.set_timeline(self.floor, timeline);
     }
 
-    /// Returns true if what has left the link is to be sent before more is read: because it is much, or
-    /// because nothing stays, and the buffers that were just read into can be read into again.
+    /// Returns true if what has left the link is to be sent before more is read: because it is
+    /// much, or because nothing stays, and the buffers that were just read into can be read into
+    /// again.
     pub(crate) fn wants_out(&self) -> bool {
         self.ready >= OUTPUTS_MAX || self.link.is_transparent() && !self.is_empty()
     }

@@ -19,8 +19,8 @@ pub(crate) const BACKLOG: i32 = 65_535;
 /// Times that a port is picked anew when another socket of the same route cannot have it.
 const PORT_ATTEMPTS: usize = 64;
 
-/// Returns what the clients of a route may ask for that listens at these addresses: from beyond this
-/// machine nothing that is private, unless it is listed itself.
+/// Returns what the clients of a route may ask for that listens at these addresses: from beyond
+/// this machine nothing that is private, unless it is listed itself.
 pub(crate) fn allowed_at(
     forward: &Forward,
     addresses: impl IntoIterator<Item = SocketAddr>,
@@ -209,8 +209,8 @@ fn is_missing_ipv6(listen: &HostPort, address: SocketAddr, error: &io::Error) ->
     listen.host == "localhost" && address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse
 }
 
-/// Lets a byte of urgent data stay in its place in the stream: the kernel would take it out, and lose
-/// it when the next one comes. Sockets that are accepted have this from their listener.
+/// Lets a byte of urgent data stay in its place in the stream: the kernel would take it out, and
+/// lose it when the next one comes. Sockets that are accepted have this from their listener.
 pub(crate) fn keep_urgent_bytes(socket: &Socket) -> io::Result<()> {
     socket.set_out_of_band_inline(true)
 }
@@ -226,8 +226,8 @@ fn pick_port(address: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
     Ok((socket, address))
 }
 
-/// Opens sockets at one address, for so many loops: the kernel parts the clients among them by their
-/// addresses and ports.
+/// Opens sockets at one address, for so many loops: the kernel parts the clients among them by
+/// their addresses and ports.
 fn open_some(
     transport: Transport,
     address: SocketAddr,

@@ -1,13 +1,13 @@
-//! The pipes of a loop, by which bulk transfers pass from socket to socket: a direction has one only
-//! while something is in it.
+//! The pipes of a loop, by which bulk transfers pass from socket to socket: a direction has one
+//! only while something is in it.
 
 use crate::descriptors::Descriptors;
 use jostle_common::time::Instant;
 use jostle_sys::Pipe;
 use std::time::Duration;
 
-/// The bytes that a pipe is made for. A page of a socket's buffer takes a place of it however little
-/// is on that.
+/// The bytes that a pipe is made for. A page of a socket's buffer takes a place of it however
+/// little is on that.
 const BYTES: usize = 256 << 10;
 
 /// The most pipes at a time: as many receivers may be slow before what others are sent is copied.
@@ -31,8 +31,8 @@ pub(crate) struct Pipes {
 }
 
 impl Pipes {
-    /// Makes none yet, and no more than a thirty-second of what the process may have open; none ever
-    /// unless they are `wanted`.
+    /// Makes none yet, and no more than a thirty-second of what the process may have open; none
+    /// ever unless they are `wanted`.
     pub(crate) fn new(wanted: bool, limit: usize) -> Self {
         let most = if wanted { MOST.min(limit / 32 / DESCRIPTORS) } else { 0 };
         Self { idle: Vec::new(), made: 0, most, used: Instant::START }

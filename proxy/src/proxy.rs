@@ -207,8 +207,8 @@ impl Proxy {
     }
 
     /// Asks the system to run its loops before ordinary programs: on this thread, which is to
-    /// [run](Self::run) it, and on those of the others. Says what this one was granted; the others are
-    /// granted the same.
+    /// [run](Self::run) it, and on those of the others. Says what this one was granted; the others
+    /// are granted the same.
     pub fn take_precedence(&mut self) -> Realtime {
         self.first.1.turn.reactor.take_rests();
         for other in &mut self.others {

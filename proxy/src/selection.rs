@@ -116,8 +116,8 @@ impl Selection {
             && is_sampled(settled.packet.number, self.every)
     }
 
-    /// Returns true if it wants to be told that a flow leaves from a fresh socket: who asks for fates of
-    /// a kind or of the other direction does not.
+    /// Returns true if it wants to be told that a flow leaves from a fresh socket: who asks for
+    /// fates of a kind or of the other direction does not.
     pub(crate) fn wants_change(&self, change: &SocketChange<'_>) -> bool {
         is_one_of(&self.routes, |route| route == change.route)
             && is_one_of(&self.directions, |direction| *direction == Direction::Up)
@@ -145,9 +145,9 @@ fn fate(text: &str) -> Option<WantedFate> {
     }
 }
 
-/// Returns true for one of each `every` consecutive numbers, and for those that have none (0). Which
-/// one it is differs from block to block: every tenth packet would show all or none of what a rule
-/// does to every tenth.
+/// Returns true for one of each `every` consecutive numbers, and for those that have none (0).
+/// Which one it is differs from block to block: every tenth packet would show all or none of what a
+/// rule does to every tenth.
 fn is_sampled(number: u64, every: u64) -> bool {
     if every <= 1 || number == 0 {
         return true;

@@ -45,8 +45,9 @@ pub struct Spool<T> {
 
 impl<T: Send + 'static> Spool<T> {
     /// Starts the writer of `what`, in whose queue is `room` for so many items; `lines` makes whole
-    /// lines of one, on the writer's thread. A file that says [`WouldBlock`](io::ErrorKind::WouldBlock),
-    /// or [`NotConnected`](io::ErrorKind::NotConnected) while the run goes on, is tried again.
+    /// lines of one, on the writer's thread. A file that says
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock), or [`NotConnected`](io::ErrorKind::NotConnected)
+    /// while the run goes on, is tried again.
     ///
     /// # Errors
     /// When no thread can be had.
@@ -119,8 +120,8 @@ fn write_items<T>(
 }
 
 /// Writes `bytes`, and returns how many were taken. What would block is tried again: a pipe that is
-/// full, or that nobody has opened yet ([`NotConnected`](io::ErrorKind::NotConnected)), which at the
-/// end of the run is not waited for.
+/// full, or that nobody has opened yet ([`NotConnected`](io::ErrorKind::NotConnected)), which at
+/// the end of the run is not waited for.
 fn write_counted(
     file: &mut impl Write,
     bytes: &[u8],

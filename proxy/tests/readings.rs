@@ -1,4 +1,5 @@
-//! Readings of the counters: of many routes a few at a time, and nothing of them twice or not at all.
+//! Readings of the counters: of many routes a few at a time, and nothing of them twice or not at
+//! all.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 

@@ -1,6 +1,6 @@
-//! Bulk transfers that pass inside the kernel are the same as those that are read and written: every
-//! byte in its place, ends and resets behind it, whatever comes meanwhile; and of the pipes nothing
-//! is left. A process of its own, for it counts what the process has.
+//! Bulk transfers that pass inside the kernel are the same as those that are read and written:
+//! every byte in its place, ends and resets behind it, whatever comes meanwhile; and of the pipes
+//! nothing is left. A process of its own, for it counts what the process has.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![cfg(target_os = "linux")]
 
@@ -204,8 +204,8 @@ fn what_somebody_is_to_see_is_read() {
     assert_eq!(both_ways(watched, false), [BYTES as u64; 4]);
 }
 
-/// A receiver that does not read, until a rule has come: what is in a pipe goes first, and counts as
-/// memory.
+/// A receiver that does not read, until a rule has come: what is in a pipe goes first, and counts
+/// as memory.
 #[test]
 fn bytes_in_a_pipe_stay_in_front_of_what_crosses_the_links() {
     let _alone = alone();

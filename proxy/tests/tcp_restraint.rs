@@ -1,5 +1,5 @@
-//! A sender on a route with rules is ahead of its receiver by what its kernel would let it be, not by
-//! megabytes.
+//! A sender on a route with rules is ahead of its receiver by what its kernel would let it be, not
+//! by megabytes.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::print_stderr, reason = "it says what it skips or measures")]
 
@@ -23,8 +23,8 @@ const ENOUGH: usize = 500_000;
 
 /// Two programs with a route between them.
 fn connected(route: &str) -> (Running, TcpStream, TcpStream) {
-    // Linux remembers of a way how it went, and makes buffers larger where packets once overtook each
-    // other: the ways of this test are its own.
+    // Linux remembers of a way how it went, and makes buffers larger where packets once overtook
+    // each other: the ways of this test are its own.
     let net = format!("127.{}.{}", 64 + std::process::id() % 64, std::process::id() / 64 % 256);
     let listener = TcpListener::bind(format!("{net}.1:0")).unwrap();
     let upstream = listener.local_addr().unwrap();
@@ -45,8 +45,8 @@ fn connected(route: &str) -> (Running, TcpStream, TcpStream) {
     (proxy, client.into(), server)
 }
 
-/// Takes the congestion control that a system has unless it was told otherwise: some make their send
-/// buffers larger, whatever the network is like.
+/// Takes the congestion control that a system has unless it was told otherwise: some make their
+/// send buffers larger, whatever the network is like.
 fn restrain_congestion_control(socket: &SockRef<'_>) {
     #[cfg(target_os = "linux")]
     if socket.set_tcp_congestion(b"cubic").is_err() {

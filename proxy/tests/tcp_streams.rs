@@ -1,5 +1,5 @@
-//! Toxics and rules on delivered streams, through real sockets: that times are kept, that not a byte
-//! too many or too few arrives, and whether an end is a FIN or a reset.
+//! Toxics and rules on delivered streams, through real sockets: that times are kept, that not a
+//! byte too many or too few arrives, and whether an end is a FIN or a reset.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "it looks at the real clock")]
 

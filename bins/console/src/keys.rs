@@ -34,8 +34,8 @@ struct Modes {
 #[derive(Debug)]
 pub struct Keys(());
 
-/// Calls `act` with each key that is pressed, if stdin is a terminal and ours to read; otherwise does
-/// nothing. A key that sends several bytes is several keys.
+/// Calls `act` with each key that is pressed, if stdin is a terminal and ours to read; otherwise
+/// does nothing. A key that sends several bytes is several keys.
 pub fn on(act: impl Fn(u8) + Send + 'static) -> Option<Keys> {
     let stdin = io::stdin();
     if !isatty(&stdin) || !is_ours(&stdin) {
@@ -142,8 +142,8 @@ fn next_keys(stdin: &Stdin) -> Option<Vec<u8>> {
             std::thread::park_timeout(LOOK);
             continue;
         }
-        // Once the terminal is given back, what is typed is for whoever comes next: held until it is
-        // read, so that nobody gives it back in between.
+        // Once the terminal is given back, what is typed is for whoever comes next: held until it
+        // is read, so that nobody gives it back in between.
         let modes = modes();
         if !modes.wanted {
             return None;

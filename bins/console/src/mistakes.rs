@@ -19,8 +19,9 @@ pub(crate) fn with_negatives(command: Command) -> Command {
     command.mut_args(lenient).mut_subcommands(with_negatives)
 }
 
-/// Returns the same error with a remedy, where the reader of a value is one of the libraries', which
-/// name none; and without the advice to put what is no option behind `--`, as nobody means that.
+/// Returns the same error with a remedy, where the reader of a value is one of the libraries',
+/// which name none; and without the advice to put what is no option behind `--`, as nobody means
+/// that.
 pub(crate) fn with_remedy(mut error: clap::Error) -> clap::Error {
     if error.kind() == ErrorKind::UnknownArgument {
         error.remove(ContextKind::Suggested);
@@ -36,7 +37,8 @@ pub(crate) fn with_remedy(mut error: clap::Error) -> clap::Error {
     };
     let Some(problem) = problem(&error, value) else { return error };
     let message = format!(
-        "invalid value '{value}' for '{argument}': {problem}\n\nFor more information, try '--help'.\n"
+        "invalid value '{value}' for '{argument}': {problem}\n\nFor more \
+         information, try '--help'.\n"
     );
     clap::Error::raw(error.kind(), message)
 }

@@ -46,8 +46,8 @@ pub(crate) fn check_descriptors() -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(format!(
-        "{limit} open descriptors are too few: to serve a client it needs {needed}; raise the limit \
-         (ulimit -n {needed})"
+        "{limit} open descriptors are too few: to serve a client it needs {needed}; raise the \
+         limit (ulimit -n {needed})"
     )))
 }
 

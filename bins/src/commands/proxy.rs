@@ -142,9 +142,8 @@ pub struct ProxyArgs {
     #[arg(long, help_heading = "The relays")]
     follow: bool,
     /// Let clients of socks5:// and http-proxy:// reach these targets alone, between commas:
-    /// example.org, *.example.org, 10.0.0.0/8, [2001:db8::]/32 or *, each with :PORT or :PORT-PORT
-    /// if not all are meant. Unless stated they reach all, but no private address from beyond
-    /// loopback
+    /// example.org, *.example.org, 10.0.0.0/8, [2001:db8::]/32 or *, with :PORT or :PORT-PORT if not
+    /// all. Unless stated they reach all, but no private address from beyond loopback
     #[arg(long, value_name = "LIST", value_parser = jostle_engine::route::parse_targets,
         help_heading = "The relays")]
     allow: Option<Allowed>,

@@ -197,8 +197,8 @@ impl ChosenWeather {
                 return Ok(None);
             }
             if shorthands.iter().all(is_idle) {
-                let problem = "it says what the shorthands look at, and there is none; add --drop 5%, \
-                               say, or write \"match\" into the profile";
+                let problem = "it says what the shorthands look at, and there is none; add --drop \
+                               5%, say, or write \"match\" into the profile";
                 return Err(SettingError::new(name, problem));
             }
             Match::from_pairs(&name, pairs).map(Some)
@@ -214,8 +214,8 @@ impl ChosenWeather {
 impl Args for ChosenWeather {
     fn augment_args(command: Command) -> Command {
         let only = |way: Way| {
-            let help = "Let them look at this alone: client=127.0.0.2, target=*.example.org, flow=3, \
-                        age=2s.. (several: all must hold)";
+            let help = "Let them look at this alone: client=127.0.0.2, target=*.example.org, \
+                        flow=3, age=2s.. (several: all must hold)";
             Arg::new(ONLY[way as usize])
                 .long(ONLY[way as usize])
                 .value_name("KEY=VALUE")

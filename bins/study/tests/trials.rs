@@ -98,8 +98,9 @@ fn a_cell_is_the_same_each_time_and_says_nothing_of_the_machine() {
         assert_ne!(first.replace("\"seed\":7", "\"seed\":8"), other, "another seed, other packets");
         let value: serde_json::Value = serde_json::from_str(&first).unwrap();
         let keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
-        let expected = "protocol loss delay repeat seed virtual ok error seconds goodput_bps digest_equal intact missing damaged doubled \
-            late packets retransmissions rtt_ms proxy version corrupt jitter size host";
+        let expected = "protocol loss delay repeat seed virtual ok error seconds goodput_bps \
+            digest_equal intact missing damaged doubled late packets \
+            retransmissions rtt_ms proxy version corrupt jitter size host";
         assert_eq!(keys, expected.split_whitespace().collect::<Vec<_>>());
         let read: Row = serde_json::from_str(&first).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), first);

@@ -1,5 +1,5 @@
-//! Toxiproxy's client libraries, unchanged, against the API of `jostle proxy`; and a hostile page in
-//! a browser.
+//! Toxiproxy's client libraries, unchanged, against the API of `jostle proxy`; and a hostile page
+//! in a browser.
 #![allow(clippy::print_stderr, reason = "it says what it skips")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -19,8 +19,8 @@ impl Page {
     fn serve() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let make = format!(
-            "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, {FOLDER:?}); import page; \
-             page.make({:?})",
+            "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, {FOLDER:?}); import \
+             page; page.make({:?})",
             folder.path()
         );
         assert!(Command::new("python3").args(["-c", &make]).status().unwrap().success());

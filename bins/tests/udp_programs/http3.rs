@@ -47,8 +47,8 @@ struct Got {
     summary: Summary,
 }
 
-/// Lets a client get a body of this length from a server with these words, through a route with these
-/// rules. `client` are words for the client.
+/// Lets a client get a body of this length from a server with these words, through a route with
+/// these rules. `client` are words for the client.
 fn get(python: &Path, length: usize, server: &[&str], route: &[&str], client: &[&str]) -> Got {
     let server = Http3Server::start(python, length, server);
     let to = format!("udp://127.0.0.1:0=127.0.0.1:{}", server.port);
@@ -83,7 +83,8 @@ fn http3_gets_a_body_whole_through_a_lossy_route() {
     assert!(took < Duration::from_secs(60), "{took:?}");
 }
 
-/// A route at 2 Mbit/s, so that a body of 400 kB takes 1.6 s at least, with other rules up or in phases.
+/// A route at 2 Mbit/s, so that a body of 400 kB takes 1.6 s at least, with other rules up or in
+/// phases.
 fn profile(rules_up: &str, phases: &str) -> String {
     format!(
         r#"{{ "up": [ {rules_up} ],
@@ -100,9 +101,9 @@ fn with_profile(profile: &str) -> (tempfile::TempDir, String) {
     (folder, path)
 }
 
-/// A QUIC connection is no pair of addresses (RFC 9000, section 9): a server that follows its client
-/// does not notice much. One that answers to the first address alone reaches nobody once that is
-/// dropped, and goes on where it is not.
+/// A QUIC connection is no pair of addresses (RFC 9000, section 9): a server that follows its
+/// client does not notice much. One that answers to the first address alone reaches nobody once
+/// that is dropped, and goes on where it is not.
 #[test]
 fn quic_survives_rebinding_by_migration_and_dies_without_it() {
     const LENGTH: usize = 400_000;
@@ -115,8 +116,8 @@ fn quic_survives_rebinding_by_migration_and_dies_without_it() {
         (&["pinned"], "deliver", "", true),
         (&["pinned"], "drop", "", false),
     ] {
-        // Long behind the handshake, within which a client may not move. Once where the first socket
-        // is to be kept: a flow has four old ones at most.
+        // Long behind the handshake, within which a client may not move. Once where the first
+        // socket is to be kept: a flow has four old ones at most.
         let every = if server.is_empty() { r#", "every": "200ms""# } else { "" };
         let rule =
             format!(r#"{{ "rule": "rebind", "first": "1s" {every}, "old": "{old}" {address} }}"#);

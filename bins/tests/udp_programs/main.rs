@@ -92,8 +92,8 @@ fn dnsperf_loses_exactly_the_queries_that_were_dropped() {
     summary.assert_conserved();
 }
 
-/// As Python's sockets see it: of the type of service the two bits for congestion cross, and the six
-/// beside them do not.
+/// As Python's sockets see it: of the type of service the two bits for congestion cross, and the
+/// six beside them do not.
 #[test]
 fn the_congestion_bits_cross_and_the_service_does_not() {
     if !installed("python3") {

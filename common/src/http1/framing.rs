@@ -54,8 +54,8 @@ impl RequestFraming {
         self.wrong
     }
 
-    /// Follows bytes that have come, and returns how many of them may be passed on: all, or those in
-    /// front of what is wrong. Nothing more may be passed on after that.
+    /// Follows bytes that have come, and returns how many of them may be passed on: all, or those
+    /// in front of what is wrong. Nothing more may be passed on after that.
     pub fn follow(&mut self, bytes: &[u8]) -> usize {
         self.follow_while(bytes, |_| true)
     }
@@ -66,8 +66,8 @@ impl RequestFraming {
         self.follow_while(bytes, |framing| !framing.is_between())
     }
 
-    /// Returns how many bytes may be read without reading more than `slack` behind the request: those
-    /// of the body, or of the chunk, that are still to come.
+    /// Returns how many bytes may be read without reading more than `slack` behind the request:
+    /// those of the body, or of the chunk, that are still to come.
     pub fn wanted(&self, slack: usize) -> usize {
         match &self.place {
             Place::Body(left) => usize::try_from(*left).unwrap_or(usize::MAX),
@@ -109,8 +109,8 @@ impl RequestFraming {
         passed
     }
 
-    /// Takes bytes up to the end of a line, and what the line says when it is whole. Returns how many
-    /// it took.
+    /// Takes bytes up to the end of a line, and what the line says when it is whole. Returns how
+    /// many it took.
     fn line(&mut self, rest: &[u8]) -> Result<usize, BadRequest> {
         let end = rest.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(rest.len(), |end| end + 1);

@@ -3,7 +3,8 @@
 
 use http::StatusCode;
 
-/// A request that is refused before it is one, with the connection: nothing behind it can be trusted.
+/// A request that is refused before it is one, with the connection: nothing behind it can be
+/// trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadRequest {
     /// What it is answered with.

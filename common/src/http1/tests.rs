@@ -2,7 +2,8 @@ use super::*;
 
 const MAX: usize = 1024;
 
-/// Follows `bytes` in pieces of `step`. Returns what was passed on, and the status of what was wrong.
+/// Follows `bytes` in pieces of `step`. Returns what was passed on, and the status of what was
+/// wrong.
 fn followed(bytes: &[u8], step: usize) -> (usize, Option<u16>) {
     let mut framing = RequestFraming::new(MAX);
     let mut passed = 0;

@@ -48,8 +48,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     })
 }
 
-/// Prints a time exactly, the way [`parse_duration`] reads it and people say it: one number with one
-/// unit, but for whole seconds of a minute and more.
+/// Prints a time exactly, the way [`parse_duration`] reads it and people say it: one number with
+/// one unit, but for whole seconds of a minute and more.
 ///
 /// ```
 /// use jostle_common::units::format_duration;

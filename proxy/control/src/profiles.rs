@@ -152,8 +152,8 @@ fn refuse_if_changed(entry: &Entry, headers: &HeaderMap) -> Result<(), Refusal> 
     Err(Refusal::new(StatusCode::PRECONDITION_FAILED, text))
 }
 
-/// Reads a profile from a body. Whatever it names, no file is read: what the proxy's rules were read
-/// from is known, so a profile that is shown can be set again.
+/// Reads a profile from a body. Whatever it names, no file is read: what the proxy's rules were
+/// read from is known, so a profile that is shown can be set again.
 fn read(body: &[u8], present: &Profile) -> Result<Profile, Refusal> {
     let said = |error: SettingError| Refusal::bad(error.to_string());
     let known = |name: &str| present.file(name).map_or_else(|| no_files(name), Ok);

@@ -33,7 +33,8 @@ pub struct Registry {
 #[derive(Default)]
 struct State {
     proxies: BTreeMap<String, Entry>,
-    /// The highest revision that a proxy had which is gone: no other proxy of its name has it again.
+    /// The highest revision that a proxy had which is gone: no other proxy of its name has it
+    /// again.
     revision_gone: u64,
     /// What the configuration file said when it was last taken over, by name.
     file: BTreeMap<String, Route>,
@@ -90,8 +91,8 @@ impl Entry {
         Self { tcp_follows: true, ..Self::of_route(route, listen, upstream) }
     }
 
-    /// Describes a proxy by its route, disabled as yet; where it listens and leads is what the texts
-    /// say.
+    /// Describes a proxy by its route, disabled as yet; where it listens and leads is what the
+    /// texts say.
     pub fn of_route(route: Route, listen: &str, upstream: &str) -> Self {
         Self {
             listen: listen.to_owned(),
@@ -153,8 +154,8 @@ impl Entry {
     }
 }
 
-/// Returns where a proxy leads whose upstream has this text. Where clients say where they want to go
-/// that does not matter.
+/// Returns where a proxy leads whose upstream has this text. Where clients say where they want to
+/// go that does not matter.
 fn led_to(destination: &Destination, upstream: &str) -> Destination {
     match destination {
         Destination::Upstream(_) => upstream_of(upstream).into(),

@@ -17,8 +17,8 @@ pub const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// done by then.
 pub const SETTLES_AFTER: Duration = Duration::from_millis(150);
 
-/// The time after which files that say nothing sensible are taken for broken, and no longer for half
-/// written.
+/// The time after which files that say nothing sensible are taken for broken, and no longer for
+/// half written.
 pub const BROKEN_AFTER: Duration = Duration::from_secs(1);
 
 /// What files looked like at a moment: for each which file it was, how large, and when it was

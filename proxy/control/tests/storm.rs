@@ -51,8 +51,8 @@ fn hanging_server() -> (Socket, Vec<Socket>, SocketAddr) {
     (listener, waiting.collect(), address.as_socket().unwrap())
 }
 
-/// Sends and reads numbers through a proxy until it is told to end; returns how many came back, each
-/// in its place.
+/// Sends and reads numbers through a proxy until it is told to end; returns how many came back,
+/// each in its place.
 fn count_through(listen: SocketAddr, ends: &AtomicBool) -> u64 {
     let mut stream = TcpStream::connect(listen).unwrap();
     stream.set_nodelay(true).unwrap();

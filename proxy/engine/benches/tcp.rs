@@ -1,7 +1,7 @@
-//! What a modelled TCP transfer costs: 10 MB over drop + rate + delay, which tells segments apart, and
-//! over a delay alone, which does not.
-//! `cargo bench -p jostle-engine --bench tcp`; the throughput is in segments with data, so its
-//! inverse is the time per segment, acknowledgements included.
+//! What a modelled TCP transfer costs: 10 MB over drop + rate + delay, which tells segments apart,
+//! and over a delay alone, which does not. `cargo bench -p jostle-engine --bench tcp`; the
+//! throughput is in segments with data, so its inverse is the time per segment, acknowledgements
+//! included.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use jostle_common::chance::Direction;

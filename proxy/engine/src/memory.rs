@@ -1,8 +1,8 @@
 //! The memory that what is held may take: one account for a lane, its route and the process.
 //!
 //! What is charged is what is held. [`Memory::charge`] ties bytes to their account: they are given
-//! back when the last slice of them goes, however many packets share them. A [`Charge`] is an amount
-//! for what is no bytes.
+//! back when the last slice of them goes, however many packets share them. A [`Charge`] is an
+//! amount for what is no bytes.
 
 use crate::payload::Payload;
 use bytes::Bytes;

@@ -86,7 +86,8 @@ impl Data {
         Self { start, payload, fin: false, sent, ecn, answered: false }
     }
 
-    /// Takes a segment in that leaves behind it, if they make a train. Returns false if they do not.
+    /// Takes a segment in that leaves behind it, if they make a train. Returns false if they do
+    /// not.
     fn join(&mut self, next: &Self) -> bool {
         let is_full = self.payload > 0 && self.payload.is_multiple_of(PAYLOAD_MAX) && !self.fin;
         let follows = next.start == self.end() && next.payload > 0 && next.sent == self.sent;
@@ -115,8 +116,8 @@ pub struct Ack {
     pub congested: bool,
     /// The number of segments that came marked, if the sender answers each mark; else 0.
     pub marked: u64,
-    /// The acknowledgements of a train behind the first, and the bytes by which each goes beyond the
-    /// one before; both are 0 for a single one.
+    /// The acknowledgements of a train behind the first, and the bytes by which each goes beyond
+    /// the one before; both are 0 for a single one.
     pub train: (u32, u32),
 }
 
@@ -131,8 +132,8 @@ impl Ack {
         front
     }
 
-    /// Takes an acknowledgement in that leaves behind it, if they make a train. Returns false if they
-    /// do not.
+    /// Takes an acknowledgement in that leaves behind it, if they make a train. Returns false if
+    /// they do not.
     fn join(&mut self, next: &Self) -> bool {
         let is_plain = self.blocks.count + next.blocks.count == 0 && next.train.0 == 0;
         let is_alike =
@@ -201,7 +202,8 @@ impl Segment {
         }
     }
 
-    /// Takes a segment in that leaves behind it, if they make a train. Returns false if they do not.
+    /// Takes a segment in that leaves behind it, if they make a train. Returns false if they do
+    /// not.
     pub(crate) fn join(&mut self, next: &Self) -> bool {
         match (self, next) {
             (Self::Data(data), Self::Data(next)) => data.join(next),
@@ -240,8 +242,8 @@ impl Segment {
         }
     }
 
-    /// Returns what its IP header says of congestion when it is sent: acknowledgements and handshakes
-    /// take no marks (RFC 3168 §6.1.1 and §6.1.4).
+    /// Returns what its IP header says of congestion when it is sent: acknowledgements and
+    /// handshakes take no marks (RFC 3168 §6.1.1 and §6.1.4).
     pub const fn ecn(&self) -> Ecn {
         match self {
             Self::Data(data) => data.ecn,

@@ -8,7 +8,8 @@
 /// The longest ClientHello that is looked through; browsers' are below 2 KiB.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
-/// The longest name that the domain name system has (RFC 1035, section 2.3.4), with a dot behind it.
+/// The longest name that the domain name system has (RFC 1035, section 2.3.4), with a dot behind
+/// it.
 const NAME_BYTES_MAX: usize = 254;
 
 /// A content type and a message type (RFC 8446, appendix B).

@@ -1,8 +1,8 @@
 //! A TCP connection as the two sides of the box see it: sequence numbers, acknowledgements, and
 //! what a made-up handshake looks like.
 //!
-//! The segments of the model are shown as they are. Where there are none, on raw routes and on those
-//! without rules, each piece becomes a segment of its side, which is acknowledged at once.
+//! The segments of the model are shown as they are. Where there are none, on raw routes and on
+//! those without rules, each piece becomes a segment of its side, which is acknowledged at once.
 
 use super::headers::{Payload, TcpHeader, flags};
 use super::mirror::Mirror;

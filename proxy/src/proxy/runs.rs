@@ -23,8 +23,8 @@ const ROUNDS: u64 = 120;
 /// The most datagrams of a run.
 const RUN_MAX: u64 = 40;
 
-/// A way out that does not take every datagram: what it refuses depends on the bytes alone, so it is
-/// the same in a run and without one.
+/// A way out that does not take every datagram: what it refuses depends on the bytes alone, so it
+/// is the same in a run and without one.
 struct Picky {
     outbox: Outbox,
     /// The error for a run in which there is one that it refuses.

@@ -207,8 +207,8 @@ fn logged(log: &Log) -> ([u64; 4], u64) {
     (said, marked)
 }
 
-/// A link of 4 ms per datagram, with more than it can take: by disciplines that mark, what takes marks
-/// is marked and not lost, and what does not is lost.
+/// A link of 4 ms per datagram, with more than it can take: by disciplines that mark, what takes
+/// marks is marked and not lost, and what does not is lost.
 #[test]
 fn an_overloaded_link_marks_and_loses_nothing_that_takes_marks() {
     // PIE may mark until it is certain to (the RFC lets it drop above 10 %), which it gets to slowly

@@ -1,5 +1,5 @@
-//! Flows that leave from fresh sockets: each datagram from the socket of its time, what comes to the
-//! old one as the rule says, and nothing lost of what happens.
+//! Flows that leave from fresh sockets: each datagram from the socket of its time, what comes to
+//! the old one as the rule says, and nothing lost of what happens.
 
 use crate::support::{self, Log, PATIENCE, Running, wait_until};
 use crate::{assert_conserved, client, links, receive, socket};
@@ -44,7 +44,8 @@ fn addresses(line: &Value) -> (SocketAddr, SocketAddr) {
     (address("from"), address("to"))
 }
 
-/// Where each datagram comes from agrees with the times in the event log, however late the loop was.
+/// Where each datagram comes from agrees with the times in the event log, however late the loop
+/// was.
 #[test]
 fn each_datagram_leaves_from_the_socket_of_its_time() {
     const WINDOW: u32 = 20;

@@ -1,5 +1,6 @@
-//! The parameters of a field, above all the file name in a `Content-Disposition`: of an answer, of an upload's raw body (RFC 6266), and
-//! of a form's part (RFC 7578), which all write it a little differently.
+//! The parameters of a field, above all the file name in a `Content-Disposition`: of an answer, of
+//! an upload's raw body (RFC 6266), and of a form's part (RFC 7578), which all write it a little
+//! differently.
 
 use percent_encoding::percent_decode_str;
 
@@ -10,8 +11,8 @@ pub(crate) fn file_name(field: &[u8]) -> Option<String> {
     extended.or(plain)
 }
 
-/// Returns the same for a part of a form, in which browsers write quotes and ends of lines as `%22`,
-/// `%0D` and `%0A`, and a percent sign as it is (WHATWG HTML, multipart/form-data).
+/// Returns the same for a part of a form, in which browsers write quotes and ends of lines as
+/// `%22`, `%0D` and `%0A`, and a percent sign as it is (WHATWG HTML, multipart/form-data).
 pub(crate) fn form_file_name(field: &[u8]) -> Option<String> {
     let (plain, extended) = names(field);
     let decode = |name: String| name.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n");
@@ -108,8 +109,8 @@ fn unquoted(value: &str) -> String {
     text
 }
 
-/// Returns true if a backslash in front of `rest` escapes what follows. In front of anything else it
-/// is itself: browsers write `C:\song.mp3` as it is.
+/// Returns true if a backslash in front of `rest` escapes what follows. In front of anything else
+/// it is itself: browsers write `C:\song.mp3` as it is.
 fn is_escape(rest: &str) -> bool {
     rest.starts_with(['"', '\\'])
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The piece that every reader gets. With a piece of the same size that the system holds unsent, and
-/// the buffers of a connection, a reader that stands still costs less than 64 KiB.
+/// The piece that every reader gets. With a piece of the same size that the system holds unsent,
+/// and the buffers of a connection, a reader that stands still costs less than 64 KiB.
 pub(crate) const PIECE_LEAST: u64 = 16 << 10;
 /// The piece of a quick reader.
 const PIECE_MOST: u64 = 128 << 10;

@@ -131,8 +131,8 @@ pub(super) fn counts(report: &PingReport) -> String {
     text
 }
 
-/// Says what came back of requests that said `asked` of congestion: `ecn sent ect0 received ect0 80 ce
-/// 20`.
+/// Says what came back of requests that said `asked` of congestion: `ecn sent ect0 received ect0 80
+/// ce 20`.
 fn congestion(report: &PingReport, asked: Ecn) -> String {
     let said = [Ecn::NotEct, Ecn::Ect0, Ecn::Ect1, Ecn::Ce].map(|ecn| (ecn, report.said(ecn)));
     let said = said.iter().filter(|(ecn, count)| *count > 0 || *ecn == Ecn::Ce);

@@ -1,5 +1,5 @@
-//! The end of a received file: the rest of its digest, and its name. On a disk that takes time, so it
-//! goes on elsewhere while its machine serves others.
+//! The end of a received file: the rest of its digest, and its name. On a disk that takes time, so
+//! it goes on elsewhere while its machine serves others.
 
 use super::storage::Partial;
 use jostle_common::digest::{Digest, Hasher};

@@ -26,8 +26,8 @@ pub const UNFINISHED_BYTES_MAX: usize = 1024;
 /// What people are shown of a line that was too long, of which nothing is kept.
 pub const TOO_LONG: &[u8] = b"a line that is too long";
 
-/// Returns the newline that `bytes` begin with, if they do: that of a line which was taken for whole
-/// before it came.
+/// Returns the newline that `bytes` begin with, if they do: that of a line which was taken for
+/// whole before it came.
 pub fn late_newline(bytes: &[u8]) -> &[u8] {
     match bytes {
         [b'\r', b'\n', ..] => &bytes[..2],

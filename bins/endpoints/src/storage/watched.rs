@@ -1,5 +1,5 @@
-//! A file that is served, with its size and digest, which are found anew when it changes: those of a
-//! large one on a thread of its own, since reading it takes long and clients wait.
+//! A file that is served, with its size and digest, which are found anew when it changes: those of
+//! a large one on a thread of its own, since reading it takes long and clients wait.
 
 use super::source::{HashedFile, version};
 use crate::protocol::storage::Source;

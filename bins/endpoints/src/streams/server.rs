@@ -1,7 +1,8 @@
 //! A server of many conversations on one event loop.
 //!
-//! When all places are taken, the next client is accepted and waits. It gets the first place that is
-//! free; and if one of those that have a place has been silent for long, the longest silent yields.
+//! When all places are taken, the next client is accepted and waits. It gets the first place that
+//! is free; and if one of those that have a place has been silent for long, the longest silent
+//! yields.
 
 use super::accept::Acceptor;
 use super::conversation::{Conversation, Step};

@@ -211,8 +211,8 @@ impl Answer {
     }
 }
 
-/// Says what Toxiproxy's own words leave out: which name, and what to do about it. `path` and `body`
-/// are what was asked.
+/// Says what Toxiproxy's own words leave out: which name, and what to do about it. `path` and
+/// `body` are what was asked.
 fn remedy(said: &str, path: &[&str], body: Option<&Value>) -> Option<String> {
     let of_body = |key: &str| body.and_then(|body| body[key].as_str()).map(escape_controls);
     let of_path = |place: usize| path.get(place).copied().map(escape_controls);
@@ -222,7 +222,8 @@ fn remedy(said: &str, path: &[&str], body: Option<&Value>) -> Option<String> {
             format!("there is no proxy \"{proxy}\"; `jostle ctl list` lists those there are")
         }
         ("toxic not found", Some(proxy)) => format!(
-            "proxy \"{proxy}\" has no toxic \"{}\"; `jostle ctl inspect {proxy}` lists those it has",
+            "proxy \"{proxy}\" has no toxic \"{}\"; `jostle ctl inspect {proxy}` lists \
+             those it has",
             of_path(3)?
         ),
         ("proxy already exists", _) => format!(

@@ -39,8 +39,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Print the JSON Schema of profiles, or of configurations of the proxy, for editors
     #[command(
-        after_help = "In a profile, \"$schema\": \"profile.schema.json\" makes an editor complete and \
-                      check it; in a configuration \"config.schema.json\" does."
+        after_help = "In a profile, \"$schema\": \"profile.schema.json\" makes an editor complete \
+                      and check it; in a configuration \"config.schema.json\" does."
     )]
     Schema {
         /// The schema of what `jostle proxy --config` reads instead
@@ -70,7 +70,8 @@ As comcast has it, the latency is one way and in ms, the bandwidth in kbit/s.")]
 
 As throttle has it, speeds are kbit/s and the round trip is in ms.")]
     FromThrottle(ToolArgs),
-    /// Translate network conditions of Chrome, or a preset of DevTools or Lighthouse, into a profile
+    /// Translate network conditions of Chrome, or a preset of DevTools or Lighthouse, into a
+    /// profile
     #[command(after_help = "Examples:
   jostle profile from-cdp 'Slow 4G' > mine.json
   jostle profile from-cdp mobileRegular3G

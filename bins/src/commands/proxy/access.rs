@@ -13,8 +13,8 @@ pub(super) struct Access {
     /// first line. The API listens beyond loopback only with one
     #[arg(long, value_name = "TOKEN|@FILE", hide_short_help = true, help_heading = "The run")]
     api_token: Option<String>,
-    /// Answer requests for this host too, besides localhost and the address that the API listens on;
-    /// several may be given
+    /// Answer requests for this host too, besides localhost and the address that the API listens
+    /// on; several may be given
     #[arg(long, value_name = "NAME", value_parser = host, hide_short_help = true,
         help_heading = "The run")]
     api_host: Vec<String>,

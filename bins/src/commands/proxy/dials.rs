@@ -1,5 +1,5 @@
-//! The keys for single rules: 1 to 9 switch one off and on and choose it, `+` and `-` turn the chosen
-//! one by steps of 1, 2 and 5.
+//! The keys for single rules: 1 to 9 switch one off and on and choose it, `+` and `-` turn the
+//! chosen one by steps of 1, 2 and 5.
 
 use jostle_common::chance::Direction;
 use jostle_common::units::Probability;
@@ -98,8 +98,8 @@ impl Dials {
         self.lock().chosen = Some(place);
     }
 
-    /// Returns the rules that have a key for the status line: in brackets those that are off, behind
-    /// `>` the one that was chosen last.
+    /// Returns the rules that have a key for the status line: in brackets those that are off,
+    /// behind `>` the one that was chosen last.
     pub(super) fn words(&self, registry: &Registry) -> String {
         words(&keyed(registry), self.lock().chosen.as_ref())
     }

@@ -33,8 +33,8 @@ pub(super) struct Timing {
     pub(super) coalesce: Span,
     /// Run before all ordinary programs, to be on time
     ///
-    /// So packets leave on time on a busy machine too. It asks for SCHED_FIFO, and for memory that is
-    /// not paged out. Where the system refuses that the proxy says so and runs without.
+    /// So packets leave on time on a busy machine too. It asks for SCHED_FIFO, and for memory that
+    /// is not paged out. Where the system refuses that the proxy says so and runs without.
     #[arg(long, help_heading = "The relays")]
     realtime: bool,
 }

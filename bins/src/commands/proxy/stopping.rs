@@ -182,8 +182,8 @@ impl Stopper {
 
     /// SIGINT, SIGTERM and SIGHUP end the run, a second SIGINT or SIGTERM at once; SIGUSR1 switches
     /// the rules. With a configuration file SIGHUP has it read again, unless the terminal has gone
-    /// that the run was started from. The first SIGINT is the command's while one runs: Ctrl-C at a terminal reaches
-    /// both.
+    /// that the run was started from. The first SIGINT is the command's while one runs: Ctrl-C at a
+    /// terminal reaches both.
     pub(super) fn listen_to_signals(&self) -> anyhow::Result<()> {
         let (toggle, stopper) = (self.toggler(Origin::Signal), self.clone());
         let mut wishes = Wishes::default();

@@ -17,8 +17,8 @@ pub(super) struct Sound {
     hash: u64,
 }
 
-/// Decodes frames, each kind with a decoder of its own: one that is set to another kind refuses them,
-/// and noise that looks like a frame must not disturb the frames of another kind.
+/// Decodes frames, each kind with a decoder of its own: one that is set to another kind refuses
+/// them, and noise that looks like a frame must not disturb the frames of another kind.
 pub(super) fn sounds(file: &[u8], frames: &[Frame]) -> Vec<Sound> {
     let mut decoders: BTreeMap<StreamKind, MpaDecoder> = BTreeMap::new();
     let mut sounds = Vec::new();

@@ -4,8 +4,8 @@ use super::finished::{Comparison, FinishedRow};
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 use jostle_common::words::{grouped, percent, rate, seconds};
 
-/// The columns that a narrow terminal leaves out first: intact follows from missing and damaged; the
-/// page has all. Goodput is what a comparison is run for, and goes last.
+/// The columns that a narrow terminal leaves out first: intact follows from missing and damaged;
+/// the page has all. Goodput is what a comparison is run for, and goes last.
 const DISPENSABLE: [&str; 5] = ["intact", "resent", "music lost", "damaged", "goodput"];
 
 /// Draws the table for a terminal of `columns`, or for a file.

@@ -72,8 +72,8 @@ mod tests {
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
             told[0].starts_with(
-                "down, delay: kept order narrows the jitter from a standard deviation of 5.8 ms to 2 \
-                 ms here; write \"memory\": \"115ms\""
+                "down, delay: kept order narrows the jitter from a standard deviation of 5.8 ms to \
+                 2 ms here; write \"memory\": \"115ms\""
             ),
             "{told:?}"
         );

@@ -1,4 +1,5 @@
-//! A live run, from the event log of a proxy (or of a simulation): the same page as of a simulation.
+//! A live run, from the event log of a proxy (or of a simulation): the same page as of a
+//! simulation.
 
 use super::finished::{Simulated, SimulatedLink};
 use super::{page, report};

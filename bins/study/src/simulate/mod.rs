@@ -303,9 +303,9 @@ impl SimulateArgs {
         };
         self.directions().into_iter().find_map(|direction| {
             let rule = profile.timeline(direction).enabled_rules().find(misses)?;
-            let problem = "it chooses by client or target, and the packets of a simulation have none \
-                           of their own, so it looks at none; add --client 127.0.0.2 or --target \
-                           example.org:443, which all flows then have";
+            let problem = "it chooses by client or target, and the packets of a simulation have \
+                           none of their own, so it looks at none; add --client 127.0.0.2 or \
+                           --target example.org:443, which all flows then have";
             let place = format!("{direction}, {}", rule.key);
             Some(Warning { place, problem: problem.to_owned() })
         })

@@ -44,8 +44,8 @@ pub(super) struct StreamArgs {
     /// What the IP headers say of congestion: not-ect, ect0, ect1 (L4S) or ce
     #[arg(long, value_name = "ECN", default_value = "not-ect", help_heading = "The stream")]
     ecn: Ecn,
-    /// Take times and sizes from a capture (pcap or pcapng, plain or .gz): up is what the first speaker of each
-    /// flow sent
+    /// Take times and sizes from a capture (pcap or pcapng, plain or .gz): up is what the first
+    /// speaker of each flow sent
     #[arg(long, value_name = "FILE",
         conflicts_with_all = ["send", "size", "arrivals", "on", "off", "flows", "ecn"],
         help_heading = "The stream")]

@@ -135,8 +135,8 @@ mod tests {
         }
     }
 
-    /// The pages of a proxy that has twelve flows, of either protocol by turns, and of the last number
-    /// both; four a page.
+    /// The pages of a proxy that has twelve flows, of either protocol by turns, and of the last
+    /// number both; four a page.
     fn page(after: u32) -> FlowPage {
         let of =
             |number: u32| if number.is_multiple_of(2) { Transport::Tcp } else { Transport::Udp };

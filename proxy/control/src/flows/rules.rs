@@ -1,8 +1,8 @@
 //! Rules for one flow alone, and their end with the flow.
 //!
 //! They are rules of the proxy's profile that look at this flow only, so whoever looks at the
-//! profile sees them. Each second the flows that were given some are looked for; those of one that is
-//! gone are removed, and nobody is asked while there are none.
+//! profile sees them. Each second the flows that were given some are looked for; those of one that
+//! is gone are removed, and nobody is asked while there are none.
 
 use super::{Address, route, told};
 use crate::context::Context;

@@ -103,8 +103,8 @@ fn refused(reason: Reason, context: &Context) -> Response {
         }
         Reason::OtherHost => said(
             StatusCode::MISDIRECTED_REQUEST,
-            "the request is for a host of another name; ask for the address that is listened on, or \
-             start with --api-host NAME",
+            "the request is for a host of another name; ask for the address that is listened on, \
+             or start with --api-host NAME",
         ),
         Reason::OtherOrigin => said(
             StatusCode::FORBIDDEN,
@@ -116,8 +116,8 @@ fn refused(reason: Reason, context: &Context) -> Response {
             context.numbered(text)
         }
         Reason::NoToken => {
-            let text = "show the token: Authorization: Bearer TOKEN; in a browser open the panel at \
-                        /?token=TOKEN";
+            let text = "show the token: Authorization: Bearer TOKEN; in a browser open the panel \
+                        at /?token=TOKEN";
             let mut response = said(StatusCode::UNAUTHORIZED, text);
             let how = HeaderValue::from_static("Bearer realm=\"jostle\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, how);

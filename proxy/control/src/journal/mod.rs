@@ -1,8 +1,8 @@
 //! The journal: every change of the configuration, a line of JSON each, so that what was done by
 //! hand can be looked up, and played again.
 //!
-//! [`Journal`] writes one as a run goes on; [`History`] reads one, and [`History::replay`] makes the
-//! phases of what was done to a proxy.
+//! [`Journal`] writes one as a run goes on; [`History`] reads one, and [`History::replay`] makes
+//! the phases of what was done to a proxy.
 
 mod canonical;
 mod history;

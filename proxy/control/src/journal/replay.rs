@@ -79,8 +79,8 @@ impl History {
         self.pasts().into_iter().map(|(name, past)| (name, past.route.is_some())).collect()
     }
 
-    /// Returns the proxy called `name` with a profile of what was done to it; `read` finds the files
-    /// that its rules were read from.
+    /// Returns the proxy called `name` with a profile of what was done to it; `read` finds the
+    /// files that its rules were read from.
     ///
     /// # Errors
     /// When there was none, or no profile can say it.
@@ -171,8 +171,8 @@ impl History {
         {
             let from = last.spans.first().map_or(Instant::START, |(at, _)| *at);
             remarks.push(format!(
-                "the proxy listened {} times, and packets are numbered anew each time; this is what \
-                 was done since {from} s",
+                "the proxy listened {} times, and packets are numbered anew each time; this is \
+                 what was done since {from} s",
                 past.lives.len()
             ));
         }
@@ -230,7 +230,8 @@ impl Past {
     }
 }
 
-/// Returns true if packets are numbered on, and drawn for as before, when one route becomes another.
+/// Returns true if packets are numbered on, and drawn for as before, when one route becomes
+/// another.
 fn goes_on(before: &Route, after: &Route) -> bool {
     let key = |route: &Route| (route.enabled, route.name.clone(), route.seed, route.tcp);
     let kept = !after.transport.has_udp() || before.transport.has_udp();
@@ -267,8 +268,8 @@ fn profile(life: &Life, end: Instant, remarks: &mut Vec<String>) -> Result<Profi
     }
     if spans.iter().any(|(_, profile)| counts_flows(profile)) && !counts_flows(&spans[0].1) {
         remarks.push(
-            "a rule that counts the packets of each flow came later; here they are counted from the \
-             start"
+            "a rule that counts the packets of each flow came later; here they are counted from \
+             the start"
                 .into(),
         );
     }

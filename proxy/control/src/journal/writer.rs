@@ -1,8 +1,8 @@
 //! Writing a journal while a run goes on.
 //!
 //! Changes are noted where they are made, under the registry's lock, and written by a thread of
-//! their own. Between them is a bounded queue: when the file takes nothing, changes are left out and
-//! counted, and once there is room again a line says how many, and what holds then.
+//! their own. Between them is a bounded queue: when the file takes nothing, changes are left out
+//! and counted, and once there is room again a line says how many, and what holds then.
 
 use super::canonical::Texts;
 use super::line::{Said, When, line};
@@ -89,8 +89,9 @@ enum What {
 }
 
 impl Journal {
-    /// Writes to `file` what is configured now, under the seed of the run, and every change from now
-    /// on. A file that says `WouldBlock`, or `NotConnected` while the run goes on, is tried again.
+    /// Writes to `file` what is configured now, under the seed of the run, and every change from
+    /// now on. A file that says `WouldBlock`, or `NotConnected` while the run goes on, is tried
+    /// again.
     ///
     /// # Errors
     /// When no thread can be had.
@@ -116,8 +117,8 @@ impl Journal {
         Ok(Self { queue, control })
     }
 
-    /// Writes that the run has ended, waits for the writer, for two seconds at most, and returns what
-    /// became of the journal.
+    /// Writes that the run has ended, waits for the writer, for two seconds at most, and returns
+    /// what became of the journal.
     pub fn finish(self) -> JournalEnd {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut queue) = queue else { return JournalEnd::default() };

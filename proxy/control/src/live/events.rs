@@ -26,8 +26,8 @@ const CHUNKS_MAX: usize = 32;
 /// The longest a line waits for its chunk to fill.
 const FLUSH_AFTER: Duration = Duration::from_millis(100);
 
-/// The silence after which something is said: only who is written to is seen to have gone, as a client
-/// may end its side and read on.
+/// The silence after which something is said: only who is written to is seen to have gone, as a
+/// client may end its side and read on.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 
 /// Those who read events.

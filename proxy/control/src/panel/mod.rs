@@ -1,8 +1,8 @@
 //! The panel: one page at `/` and the files that it loads, all from here.
 //!
-//! The page is plain ES modules and CSS, kept in `page/` and embedded as they stand: a user needs no
-//! build step and no network, and what is served is what is read. It speaks to the proxy through the
-//! API's own routes alone.
+//! The page is plain ES modules and CSS, kept in `page/` and embedded as they stand: a user needs
+//! no build step and no network, and what is served is what is read. It speaks to the proxy through
+//! the API's own routes alone.
 
 use crate::context::Context;
 use crate::routes::only;

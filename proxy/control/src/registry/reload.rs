@@ -2,8 +2,8 @@
 //! all of it or none.
 //!
 //! What counts is the file as it was when it was last taken over. A route that the file says anew
-//! becomes what it says; one that it left alone keeps what else was done to it; one that it left out
-//! goes, and those that were never in it stay.
+//! becomes what it says; one that it left alone keeps what else was done to it; one that it left
+//! out goes, and those that were never in it stay.
 
 mod plan;
 

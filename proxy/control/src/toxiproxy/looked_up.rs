@@ -1,5 +1,5 @@
-//! The names that proxies are to listen at, looked up before anything is changed: a name server that
-//! does not answer holds up who asked for it, and nobody else.
+//! The names that proxies are to listen at, looked up before anything is changed: a name server
+//! that does not answer holds up who asked for it, and nobody else.
 
 use super::answer::Refusal;
 use super::listen::parse;

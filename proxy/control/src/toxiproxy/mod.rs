@@ -1,7 +1,8 @@
 //! Toxiproxy's API: its routes, its statuses, its errors word for word, its JSON.
 //!
 //! Client libraries in ten languages speak to it. What they were seen to rely on is kept, also
-//! where it is odd: errors are JSON that says it is text, a created toxic is 200 and a created proxy
+//! where it is odd: errors are JSON that says it is text, a created toxic is 200 and a created
+//! proxy
 //! 201.
 
 mod answer;

@@ -78,8 +78,8 @@ pub(super) fn remove(
     change(table, proxy, |profile| listed.remove(profile))
 }
 
-/// Removes what a reset removes: what was added as a toxic or could have been. The rest of a profile
-/// is the proxy's own weather.
+/// Removes what a reset removes: what was added as a toxic or could have been. The rest of a
+/// profile is the proxy's own weather.
 pub(super) fn remove_all(table: &mut Table<'_>, proxy: &str) -> Result<(), Refusal> {
     let Some(entry) = table.get(proxy) else { return Ok(()) };
     let listed = of(entry);

@@ -154,8 +154,8 @@ impl Carrier {
         self.streams.links_mut().into_iter().for_each(|link| link.tell(now, id, facts));
     }
 
-    /// Returns the smoothed round-trip time of a connection, as the modelled sender has it that sent
-    /// more; `None` before its first sample, and when nothing is modelled.
+    /// Returns the smoothed round-trip time of a connection, as the modelled sender has it that
+    /// sent more; `None` before its first sample, and when nothing is modelled.
     pub fn round_trip(&self, id: u32) -> Option<Duration> {
         self.streams.round_trip(id)
     }

@@ -93,8 +93,8 @@ impl Streams {
         }
     }
 
-    /// Hands the bytes of each modelled segment out by themselves, or those of several as one piece.
-    /// Raw streams are handed out as they crossed.
+    /// Hands the bytes of each modelled segment out by themselves, or those of several as one
+    /// piece. Raw streams are handed out as they crossed.
     pub(super) const fn hand_out_each(&mut self, each: bool) {
         if let Self::Model(model) = self {
             model.hand_out_each(each);

@@ -276,8 +276,8 @@ impl Delivered {
         changes.chain(self.due.first().map(|((at, _), ..)| *at)).min()
     }
 
-    /// Does the next piece of work, which is due at `at`: at the same time that of rules, then a change
-    /// of rules, also by the age of a connection, then what came out of the links.
+    /// Does the next piece of work, which is due at `at`: at the same time that of rules, then a
+    /// change of rules, also by the age of a connection, then what came out of the links.
     pub(crate) fn step(&mut self, at: Instant, links: [&mut Link; 2], demands: &mut Vec<Demand>) {
         let due = self.due.first().map(|(due, ..)| *due);
         let is_first =

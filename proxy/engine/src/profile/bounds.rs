@@ -12,7 +12,8 @@ pub(super) const RULES_MAX: usize = Trace::PLACES_MAX;
 /// that drives the link.
 pub(super) const PACKETS_OF_ONE_MAX: u64 = 64;
 
-/// The problem with a rule on sockets in the other direction: clients speak to a socket of the route.
+/// The problem with a rule on sockets in the other direction: clients speak to a socket of the
+/// route.
 pub(super) const ONLY_UP: &str = "changes where what goes up leaves from; write it under \"up\"";
 
 /// Checks the rules of a direction, over all its phases.

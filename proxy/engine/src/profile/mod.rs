@@ -60,8 +60,8 @@ impl Profile {
         Self { about: self.about.clone(), up: self.up.in_force(), down: self.down.in_force() }
     }
 
-    /// Checks what the rules of a direction may be together: how many there are, and how many copies
-    /// they make of a packet.
+    /// Checks what the rules of a direction may be together: how many there are, and how many
+    /// copies they make of a packet.
     ///
     /// # Errors
     /// When there are too many of them, or one acts on sockets in the direction that has none, with

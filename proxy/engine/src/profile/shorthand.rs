@@ -236,8 +236,8 @@ mod tests {
                 shape: Some(JitterShape::Normal),
                 ..Shorthand::default()
             }),
-            "--jitter: a normal jitter of 20ms does not fit between 0 and twice 20ms; write at most \
-             57% of the time"
+            "--jitter: a normal jitter of 20ms does not fit between 0 and twice 20ms; write at \
+             most 57% of the time"
         );
         assert_eq!(
             refused(Shorthand { burst: Some(BurstLength::Packets(3.0)), ..Shorthand::default() }),

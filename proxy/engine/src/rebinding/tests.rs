@@ -151,8 +151,8 @@ fn a_rule_of_a_phase_holds_for_that_phase() {
                  "then": "{then}" }}"#
         )
     };
-    // Moments at 30, 60, 90 … ms of the flow: those from 100 to 200 ms of the route. What is due when
-    // the phase ends is not its own any more.
+    // Moments at 30, 60, 90 … ms of the flow: those from 100 to 200 ms of the route. What is due
+    // when the phase ends is not its own any more.
     let mut periodic = rebinding(1, &phases(r#", "every": "30ms""#, "repeat"));
     open(&mut periodic, &[(1, 0), (2, 10)]);
     let expected = [(2, 100), (1, 120), (2, 130), (1, 150), (2, 160), (1, 180), (2, 190), (1, 300)];

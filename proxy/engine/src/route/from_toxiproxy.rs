@@ -36,8 +36,8 @@ pub fn from_toxiproxy(text: &str) -> Result<TranslatedProxies, SettingError> {
         _ => false,
     };
     if !is_toxiproxys {
-        let problem = "this is not Toxiproxy's; it has a list of proxies, or prints an object of them \
-                       by their names";
+        let problem = "this is not Toxiproxy's; it has a list of proxies, or prints an object of \
+                       them by their names";
         return Err(SettingError::new("", problem));
     }
     let mut configuration = Configuration::from_json(text, &no_files)?;
@@ -50,9 +50,9 @@ pub fn from_toxiproxy(text: &str) -> Result<TranslatedProxies, SettingError> {
     let all: Vec<_> = configuration.routes.iter().flat_map(toxics).collect();
     if !all.is_empty() {
         remarks.push(
-            "Toxics act on the stream in pieces of what was read, and lose no byte; so do these rules, \
-             as \"tcp\" and \"unit\" say. Leave both out, and the stream crosses the link as the segments \
-             of a modelled TCP."
+            "Toxics act on the stream in pieces of what was read, and lose no byte; so do these \
+             rules, as \"tcp\" and \"unit\" say. Leave both out, and the stream crosses the link \
+             as the segments of a modelled TCP."
                 .to_owned(),
         );
     }
@@ -65,8 +65,8 @@ pub fn from_toxiproxy(text: &str) -> Result<TranslatedProxies, SettingError> {
     }
     if all.iter().any(|toxic| toxic.toxicity < 1.0) {
         remarks.push(
-            "A toxicity is \"flows\" here: drawn for each connection by the seed, so it is the same \
-             each time."
+            "A toxicity is \"flows\" here: drawn for each connection by the seed, so it is the \
+             same each time."
                 .to_owned(),
         );
     }

@@ -81,9 +81,9 @@ impl Route {
     /// Checks that each rule can act on what the route relays; the error names the rule.
     ///
     /// # Errors
-    /// When there are too many rules, a rule looks for bytes in the segments of a modelled TCP stream, which carry none
-    /// through the links, or acts on TCP streams or on UDP flows where there are none; or when
-    /// several loops are to have what one alone can.
+    /// When there are too many rules, a rule looks for bytes in the segments of a modelled TCP
+    /// stream, which carry none through the links, or acts on TCP streams or on UDP flows where
+    /// there are none; or when several loops are to have what one alone can.
     pub fn check_rules(&self) -> Result<(), String> {
         let named = |problem: String| format!("route \"{}\": {problem}", self.name);
         self.profile.check().map_err(named)?;
@@ -109,8 +109,8 @@ impl Route {
             && let Some(rule) = self.profile.up.rules().find(|rule| rule.kind.is_for_sockets())
         {
             return Err(format!(
-                "route \"{}\": rule \"{}\" acts on UDP flows, and the route relays TCP alone; leave \
-                 {} out, or listen on udp:// or both://",
+                "route \"{}\": rule \"{}\" acts on UDP flows, and the route relays TCP alone; \
+                 leave {} out, or listen on udp:// or both://",
                 self.name,
                 rule.key,
                 rule.kind.name()
@@ -125,8 +125,8 @@ impl Route {
         match self.profile.up.rules().chain(self.profile.down.rules()).find(looks_for_bytes) {
             None => Ok(()),
             Some(rule) => Err(format!(
-                "route \"{}\": rule \"{}\" looks for bytes, and modelled TCP segments carry none through the link; \
-                 add \"tcp\": \"raw\" (--tcp raw), or leave \"bytes\" out",
+                "route \"{}\": rule \"{}\" looks for bytes, and modelled TCP segments carry none \
+                 through the link; add \"tcp\": \"raw\" (--tcp raw), or leave \"bytes\" out",
                 self.name, rule.key
             )),
         }
@@ -257,8 +257,8 @@ pub enum CongestionControl {
     Cubic,
     /// NewReno's additive increase and halving (RFC 5681).
     Reno,
-    /// CUBIC whose segments take marks, ECT(0), and which answers them as losses, once a window (RFC
-    /// 3168, RFC 9438 §4.6), without sending anything again.
+    /// CUBIC whose segments take marks, ECT(0), and which answers them as losses, once a window
+    /// (RFC 3168, RFC 9438 §4.6), without sending anything again.
     CubicEcn,
     /// Reno that does the same.
     RenoEcn,

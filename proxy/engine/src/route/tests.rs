@@ -203,8 +203,8 @@ fn a_rule_on_streams_needs_streams() {
     };
     assert_eq!(route("tcp://:1"), Ok(()));
     assert_eq!(route("both://:1"), Ok(()), "it acts on the TCP half");
-    let problem = "proxies[0].profile: route \"r\": rule \"hole\" acts on TCP streams, and the route \
-                   relays UDP alone; leave stall out, or listen on tcp:// or both://";
+    let problem = "proxies[0].profile: route \"r\": rule \"hole\" acts on TCP streams, and the \
+                   route relays UDP alone; leave stall out, or listen on tcp:// or both://";
     assert_eq!(route("udp://:1"), Err(problem.to_owned()));
 }
 
@@ -421,13 +421,13 @@ fn several_workers_are_for_routes_of_which_no_rule_sees_all_flows() {
     for (rule, problem) in [
         (
             r#"{ "rule": "drop", "chance": "1%" }"#,
-            "rule \"drop\" takes the packets of all flows as one, and several workers have these; add \
-             \"per\": \"flow\" to it, or leave \"workers\" (--spread) out",
+            "rule \"drop\" takes the packets of all flows as one, and several workers have these; \
+             add \"per\": \"flow\" to it, or leave \"workers\" (--spread) out",
         ),
         (
             r#"{ "rule": "cross", "rate": "1Mbit/s" }"#,
-            "rule \"cross\" sends packets among those of all flows, and several workers have these; \
-             leave cross out, or leave \"workers\" (--spread) out",
+            "rule \"cross\" sends packets among those of all flows, and several workers have \
+             these; leave cross out, or leave \"workers\" (--spread) out",
         ),
     ] {
         let expected = format!("proxies[0].profile: route \"a\": {problem}");

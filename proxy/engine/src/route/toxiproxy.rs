@@ -2,8 +2,8 @@
 //! that it prints at `/proxies`, names in front of the proxies.
 //!
 //! It reads JSON as Go does: keys in any case, keys that it does not know read over, `null` for
-//! what is not said. What is read over here is told. Toxics are applied, which Toxiproxy itself does
-//! not do with those in a file.
+//! what is not said. What is read over here is told. Toxics are applied, which Toxiproxy itself
+//! does not do with those in a file.
 
 use super::raw::ROUTE_KEYS;
 use super::{Toxic, ToxicError, ToxicKind};

@@ -1,8 +1,9 @@
 //! How many event loops a route has, and which routes may have several.
 //!
-//! The kernel parts the clients of such a route among the loops by their addresses and ports, so each
-//! flow is on one loop, and no loop knows all packets. What looks at single flows does the same on
-//! any number of loops; what counts or holds the packets of all flows as one has no place there.
+//! The kernel parts the clients of such a route among the loops by their addresses and ports, so
+//! each flow is on one loop, and no loop knows all packets. What looks at single flows does the
+//! same on any number of loops; what counts or holds the packets of all flows as one has no place
+//! there.
 
 use super::{ForwardProtocol, Route};
 use crate::rules::{Per, Rule};
@@ -91,8 +92,8 @@ impl RouteWorkers {
 }
 
 impl Route {
-    /// Lets the rules that a command line puts in front of its profile count each flow for itself, if
-    /// several loops are to have it.
+    /// Lets the rules that a command line puts in front of its profile count each flow for itself,
+    /// if several loops are to have it.
     pub fn spread_shorthands(&mut self) {
         if !self.workers.are_several() {
             return;
@@ -122,16 +123,16 @@ impl Route {
                      have these; leave {kind} out, {remedy}"
                 ),
                 _ => format!(
-                    "rule \"{key}\" takes the packets of all flows as one, and several workers have \
-                     these; add \"per\": \"flow\" to it, {remedy}"
+                    "rule \"{key}\" takes the packets of all flows as one, and several workers \
+                     have these; add \"per\": \"flow\" to it, {remedy}"
                 ),
             });
         }
         let associates = |forward: &super::Forward| forward.protocol == ForwardProtocol::Socks5;
         if self.destination.forward().is_some_and(associates) {
             return refuse(format!(
-                "datagrams of socks5:// need what their client's connection has asked for, which one \
-                 worker knows; listen on http-proxy://, {remedy}"
+                "datagrams of socks5:// need what their client's connection has asked for, which \
+                 one worker knows; listen on http-proxy://, {remedy}"
             ));
         }
         for (word, is_said) in
@@ -139,8 +140,8 @@ impl Route {
         {
             if is_said {
                 return refuse(format!(
-                    "\"{word}\" is about one listening socket, and each worker has its own; leave it \
-                     out, {remedy}"
+                    "\"{word}\" is about one listening socket, and each worker has its own; leave \
+                     it out, {remedy}"
                 ));
             }
         }

@@ -3,7 +3,8 @@
 //!
 //! An exchange is over once the request and its answer are. Only then is the next request looked
 //! at, so what a client sends too early waits, answers come in the order of their requests, and no
-//! byte of one can be taken for another's. Bytes of a server that nothing was asked of are nobody's.
+//! byte of one can be taken for another's. Bytes of a server that nothing was asked of are
+//! nobody's.
 
 use super::Negotiation;
 use crate::{Asked, Credentials, Progress};
@@ -103,7 +104,8 @@ impl Requests {
         (Self { step, beyond: rest[own..].to_vec() }, own)
     }
 
-    /// Returns what is to be read of the client. `blocked`: it has yet to take what it was answered.
+    /// Returns what is to be read of the client. `blocked`: it has yet to take what it was
+    /// answered.
     pub fn intake(&self, blocked: bool) -> Intake {
         match &self.step {
             Step::Exchange { body, .. } if body.wrong().is_some() => Intake::Over,
@@ -153,8 +155,8 @@ impl Requests {
         }
     }
 
-    /// Takes bytes that come from the server, and returns how many of them belong to the answer; the
-    /// others were not asked for.
+    /// Takes bytes that come from the server, and returns how many of them belong to the answer;
+    /// the others were not asked for.
     pub fn answer(&mut self, bytes: &[u8]) -> usize {
         match &mut self.step {
             Step::Exchange { answer, .. } => answer.follow(bytes),

@@ -1,11 +1,11 @@
 //! Who may send datagrams, and for how long.
 //!
 //! An association lives as long as the connection that asked for it, and its datagrams come from
-//! that connection's address (RFC 1928, section 7): from the port that the client said, or else from
-//! the port of its first datagram. Several clients of one address may leave their ports open, as
-//! browsers on one machine do, and then nothing tells whose port is whose. So the address has as many
-//! such ports as it has such associations; when one ends, its ports keep their places in the order
-//! in which they are heard again.
+//! that connection's address (RFC 1928, section 7): from the port that the client said, or else
+//! from the port of its first datagram. Several clients of one address may leave their ports open,
+//! as browsers on one machine do, and then nothing tells whose port is whose. So the address has as
+//! many such ports as it has such associations; when one ends, its ports keep their places in the
+//! order in which they are heard again.
 
 use crate::target::Host;
 use std::collections::BTreeMap;

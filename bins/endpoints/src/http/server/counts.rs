@@ -103,7 +103,8 @@ pub struct HttpTotals {
     pub slow_bodies: u64,
     /// Connections closed because the answer was not read.
     pub slow_readers: u64,
-    /// Answers without the digest that they should have, as it took too long or its client had gone.
+    /// Answers without the digest that they should have, as it took too long or its client had
+    /// gone.
     pub undigested: u64,
     /// Pieces of files that were read small, as all memory for large ones was in use.
     pub read_ahead_full: u64,

@@ -20,11 +20,11 @@ use tokio::sync::{Semaphore, watch};
 
 /// The number of versions that are remembered.
 const REMEMBERED_MAX: usize = 16_384;
-/// The number of versions that are being read, or wait for it, small and large ones each; each holds
-/// a descriptor.
+/// The number of versions that are being read, or wait for it, small and large ones each; each
+/// holds a descriptor.
 const PENDING_MAX: usize = 64;
-/// The number of files that are read for their digest at once, small and large ones each: more would
-/// only take the disk from each other.
+/// The number of files that are read for their digest at once, small and large ones each: more
+/// would only take the disk from each other.
 const READERS: usize = 2;
 /// From this size on a file is large. Small ones are read in a moment, and do not wait for those.
 const LARGE_BYTES: u64 = 16 << 20;
@@ -63,8 +63,9 @@ impl Default for Digests {
 }
 
 impl Digests {
-    /// Returns the digest of an open file. When it takes long, longer if it was asked for (`insist`),
-    /// the answer goes without, and the next has it. `ended` is ready when the client may have gone.
+    /// Returns the digest of an open file. When it takes long, longer if it was asked for
+    /// (`insist`), the answer goes without, and the next has it. `ended` is ready when the client
+    /// may have gone.
     pub(super) async fn of(
         &self,
         file: &Arc<File>,

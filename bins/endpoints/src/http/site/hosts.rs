@@ -1,8 +1,8 @@
 //! The names by which the server may be asked for.
 //!
-//! A page of another site can make a visitor's browser take a name of that site for our address (DNS
-//! rebinding), and would then read our answers as its own. An address is no name, and some names no
-//! public resolver leads anywhere; every other name has to be given.
+//! A page of another site can make a visitor's browser take a name of that site for our address
+//! (DNS rebinding), and would then read our answers as its own. An address is no name, and some
+//! names no public resolver leads anywhere; every other name has to be given.
 
 use hyper::header::{HOST, HeaderMap};
 use std::net::{IpAddr, Ipv6Addr};

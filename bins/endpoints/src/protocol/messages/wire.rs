@@ -4,8 +4,8 @@
 use crate::protocol::wire::crc;
 use bytes::Bytes;
 
-/// The longest line with its newline, in bytes: a raw route of the proxy takes one up to this length
-/// as a unit.
+/// The longest line with its newline, in bytes: a raw route of the proxy takes one up to this
+/// length as a unit.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
 /// The most bytes that stand around a message in its line: a number of 20 digits, the checksum of
 /// 8, two spaces, the newline.

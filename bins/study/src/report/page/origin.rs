@@ -34,8 +34,8 @@ pub(super) fn section(gathered: &Gathered) -> Markup {
             }
             p {
                 "Under one seed, two protocols and two loss rates meet the same chances: a packet \
-                 that is lost at a low rate is lost at every higher one. A row that failed is in no \
-                 mean, and counted where it stands."
+                 that is lost at a low rate is lost at every higher one. A row that failed is in \
+                 no mean, and counted where it stands."
             }
             p {
                 "On a linear axis a mean is the arithmetic one; its interval holds the true mean \

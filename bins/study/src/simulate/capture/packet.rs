@@ -30,8 +30,8 @@ pub(super) struct IpPacket {
     pub(super) fragment: Option<Fragment>,
 }
 
-/// Returns what the header of a packet says of congestion: in the second byte of IPv4, and in the second
-/// and third half of the first two bytes of IPv6.
+/// Returns what the header of a packet says of congestion: in the second byte of IPv4, and in the
+/// second and third half of the first two bytes of IPv6.
 fn congestion(packet: &[u8]) -> Ecn {
     match bytes(packet, 0) {
         Ok([first, second]) if first >> 4 == 4 => Ecn::of_tos(second),

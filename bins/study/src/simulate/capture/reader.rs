@@ -170,8 +170,8 @@ fn in_block<'a>(kind: u32, body: &'a [u8], reader: &PcapNgReader<Source>) -> Opt
     })
 }
 
-/// Returns the time of a number of an interface's units: microseconds unless it says otherwise, from
-/// an offset in seconds (the pcapng specification, 4.2).
+/// Returns the time of a number of an interface's units: microseconds unless it says otherwise,
+/// from an offset in seconds (the pcapng specification, 4.2).
 fn since_epoch(units: u64, interface: &InterfaceDescriptionBlock<'_>) -> u64 {
     let (mut resolution, mut offset) = (6, 0);
     for option in &interface.options {

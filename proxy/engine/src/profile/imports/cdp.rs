@@ -85,8 +85,8 @@ const LATENCY_MAX: f64 = 3_600_000.0;
 /// A queue that nothing fills.
 const QUEUE_ENDLESS: &str = "60s";
 
-/// Translates the parameters of `Network.emulateNetworkConditions` as JSON, alone or in the message,
-/// or the name of a preset of DevTools or Lighthouse.
+/// Translates the parameters of `Network.emulateNetworkConditions` as JSON, alone or in the
+/// message, or the name of a preset of DevTools or Lighthouse.
 ///
 /// ```
 /// use jostle_engine::profile::imports::from_cdp;
@@ -219,8 +219,8 @@ fn conditions(value: &Value) -> Result<Translation, SettingError> {
     remarks(&mut draft, latency, limits, loss, queue);
     if is_set("packetReordering")? {
         draft.remark(
-            "packetReordering is left out: it lets packets of WebRTC overtake each other where their \
-             delay varies, and here it does not. \"reorder\" is a rule of its own.",
+            "packetReordering is left out: it lets packets of WebRTC overtake each other where \
+             their delay varies, and here it does not. \"reorder\" is a rule of its own.",
         );
     }
     let presets = PRESETS.iter().filter(|preset| {
@@ -233,8 +233,8 @@ fn conditions(value: &Value) -> Result<Translation, SettingError> {
     });
     for preset in presets {
         draft.remark(format!(
-            "These numbers are made for Chrome's way to throttle, out of a round trip of {} ms: for \
-             the line behind them write from-cdp '{}'.",
+            "These numbers are made for Chrome's way to throttle, out of a round trip of {} ms: \
+             for the line behind them write from-cdp '{}'.",
             preset.round_trip, preset.names[0]
         ));
     }
@@ -247,8 +247,8 @@ fn remarks(draft: &mut Draft, latency: f64, limits: u32, loss: f64, queue: Optio
     if latency > 0.0 {
         draft.remark(
             "Chrome's latency is the least time from a request to the head of its response; here \
-             half of it is the delay of each direction, so every round trip takes it, those that set \
-             a connection up included.",
+             half of it is the delay of each direction, so every round trip takes it, those that \
+             set a connection up included.",
         );
     }
     if limits > 0 {
@@ -259,8 +259,8 @@ fn remarks(draft: &mut Draft, latency: f64, limits: u32, loss: f64, queue: Optio
     }
     if loss > 0.0 {
         draft.remark(
-            "packetLoss is for WebRTC alone in Chrome; here every packet of the route may be lost, in \
-             both directions.",
+            "packetLoss is for WebRTC alone in Chrome; here every packet of the route may be lost, \
+             in both directions.",
         );
     }
     match queue {
@@ -277,8 +277,8 @@ fn remarks(draft: &mut Draft, latency: f64, limits: u32, loss: f64, queue: Optio
 
 fn whole_line(draft: &mut Draft) {
     draft.remark(
-        "Chrome throttles each page for itself, in the browser; here all that crosses a route shares \
-         one line.",
+        "Chrome throttles each page for itself, in the browser; here all that crosses a route \
+         shares one line.",
     );
 }
 

@@ -17,7 +17,8 @@ pub(super) fn split(text: &str) -> Option<(f64, &str)> {
     number.is_finite().then(|| (number, text[end..].trim_start()))
 }
 
-/// Reads a time by the units of a tool, each with its seconds; `bare` is the unit of a number alone.
+/// Reads a time by the units of a tool, each with its seconds; `bare` is the unit of a number
+/// alone.
 pub(super) fn time(
     place: &str,
     text: &str,

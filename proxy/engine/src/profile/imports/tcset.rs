@@ -121,9 +121,9 @@ pub fn from_tcset(text: &str) -> Result<Translation, SettingError> {
     }
     match taken.as_slice() {
         [Direction::Up] => draft.remark(
-            "Outgoing is \"up\", from client to server. tcset's help calls its delay and loss those \
-             of a round trip, and hands them to one direction, as they are here; for both write \
-             \"both\".",
+            "Outgoing is \"up\", from client to server. tcset's help calls its delay and loss \
+             those of a round trip, and hands them to one direction, as they are here; for both \
+             write \"both\".",
         ),
         [Direction::Down] => draft.remark("Incoming is \"down\", from server to client."),
         _ => draft.remark("Outgoing is \"up\", incoming \"down\"."),

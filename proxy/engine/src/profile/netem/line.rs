@@ -1,6 +1,6 @@
 //! Reads a netem line into its options, as tc's `q_netem.c` does: options in any order, their names
-//! as short as a prefix, numbers behind them as long as there are numbers. What tc prints of a qdisc
-//! is read as well: it has a head of its own, and names in front of some numbers.
+//! as short as a prefix, numbers behind them as long as there are numbers. What tc prints of a
+//! qdisc is read as well: it has a head of its own, and names in front of some numbers.
 
 use super::quantity::{self, Time};
 use jostle_common::setting::SettingError;

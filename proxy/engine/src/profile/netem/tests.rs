@@ -50,8 +50,8 @@ fn what_tc_shows_of_a_qdisc_is_read_as_what_was_typed() {
             "loss gemodel 90% 10% 100% 0% limit 10",
         ),
         (
-            "qdisc netem 1: root refcnt 2 limit 1000 delay 100ms  10ms loss state p13 1% p31 99% p32 \
-             0% p23 100% p14 0%",
+            "qdisc netem 1: root refcnt 2 limit 1000 delay 100ms  10ms loss state p13 1% p31 99% \
+             p32 0% p23 100% p14 0%",
             "delay 100ms 10ms loss state 1% 99% 0% 100% 0%",
         ),
         (

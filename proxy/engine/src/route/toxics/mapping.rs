@@ -125,8 +125,8 @@ fn own_of_rule(rule: &Rule) -> Option<(ToxicKind, [i64; ATTRIBUTES_MAX])> {
     })
 }
 
-/// Returns the delay of each chunk: even over `time` ± `jitter` milliseconds, at least 0 and no longer
-/// than a profile can say.
+/// Returns the delay of each chunk: even over `time` ± `jitter` milliseconds, at least 0 and no
+/// longer than a profile can say.
 fn latency(time: i64, jitter: i64) -> Delay {
     let most = |number| millis(number).min(DELAY_MAX);
     let mut delay = Delay::drawn(most(time), most(jitter), Shape::Uniform);

@@ -1,7 +1,7 @@
 //! Toxiproxy's toxics, and the rules that do what they do.
 //!
-//! A toxic is what it says, to the letter: any number that Toxiproxy takes is kept and printed as it
-//! was, and means something that neither fails nor hangs. What a toxic does, a rule of its name
+//! A toxic is what it says, to the letter: any number that Toxiproxy takes is kept and printed as
+//! it was, and means something that neither fails nor hangs. What a toxic does, a rule of its name
 //! does, which carries the toxic along; so the rules of a profile are the only list. Every other
 //! kind of rule is a toxic too, under its own name.
 

@@ -1,4 +1,5 @@
-//! Toxics beyond Toxiproxy's: every other kind of rule under its own name, its fields as attributes.
+//! Toxics beyond Toxiproxy's: every other kind of rule under its own name, its fields as
+//! attributes.
 
 use super::{ToxicError, wrong};
 use crate::profile::{ReadFile, no_files, one_rule};

@@ -31,7 +31,8 @@ const DATA_RATION: usize = 128 << 10;
 
 /// Returns the boundary of a form, when the body is one.
 ///
-/// It is read leniently: what clients write there is not always what RFC 2046 allows without quotes.
+/// It is read leniently: what clients write there is not always what RFC 2046 allows without
+/// quotes.
 ///
 /// # Errors
 /// When the body is a form and has no boundary that can be read: it must not pass for a file.

@@ -59,8 +59,8 @@ impl Uploads {
         Ok(Self { folder: real, limits, served_as })
     }
 
-    /// Returns true if an open file, found by `names` below the root, may be an upload: it is in the
-    /// folder, also when a link led there.
+    /// Returns true if an open file, found by `names` below the root, may be an upload: it is in
+    /// the folder, also when a link led there.
     pub(super) fn holds(&self, file: &File, names: &[Vec<u8>]) -> bool {
         let Some(served) = &self.served_as else { return false };
         let is_below = names.split_last().is_some_and(|(_, above)| served.segments == above);

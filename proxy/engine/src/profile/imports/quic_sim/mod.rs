@@ -337,8 +337,8 @@ fn blackhole(options: &Options, _: Duration, draft: &mut Draft) -> Result<(), Se
 
 fn counts_from_the_first_packet(draft: &mut Draft) {
     draft.remark(
-        "The simulator counts time from its own start, which is before the client's; here it counts \
-         from the first packet. \"start\": \"run\" counts from jostle's start.",
+        "The simulator counts time from its own start, which is before the client's; here it \
+         counts from the first packet. \"start\": \"run\" counts from jostle's start.",
     );
 }
 
@@ -358,9 +358,9 @@ fn tcp_cross_traffic(
     );
     draft.remark(format!(
         "The stream is jostle's modelled TCP with Reno, SACK and Linux's timers, not ns-3's. Its \
-         acknowledgements take {}, the line and both links at its ends, but wait in no queue and are \
-         never lost. Its segments count their IP and TCP headers already, so the \"overhead\" makes \
-         them 28 bytes too large.",
+         acknowledgements take {}, the line and both links at its ends, but wait in no queue and \
+         are never lost. Its segments count their IP and TCP headers already, so the \"overhead\" \
+         makes them 28 bytes too large.",
         Span(back)
     ));
     counts_from_the_first_packet(draft);
@@ -414,8 +414,8 @@ fn rebind(options: &Options, _: Duration, draft: &mut Draft) -> Result<(), Setti
     }
     draft.rule(Direction::Up, rule);
     draft.remark(
-        "The simulator rebinds all flows at once, by its own time; here each flow has its own, from \
-         its first packet.",
+        "The simulator rebinds all flows at once, by its own time; here each flow has its own, \
+         from its first packet.",
     );
     Ok(())
 }
