@@ -174,6 +174,15 @@ impl Connection {
         }
     }
 
+    /// Returns true if the room that was told of is gone again; it is told of anew when it is back.
+    pub(super) fn lost_room(&mut self, direction: Direction) -> bool {
+        let is_lost = self.is_sending(direction);
+        if is_lost {
+            self.half(direction).has_room = false;
+        }
+        is_lost
+    }
+
     /// Adds bytes to a stream.
     pub(super) fn push(&mut self, direction: Direction, bytes: Bytes, out: &mut Outlet<'_>) {
         // Behind the end there is no stream, and an end that is gone takes nothing.

@@ -290,6 +290,9 @@ impl Model {
     pub fn poll(&mut self, now: Instant) -> Option<Event> {
         loop {
             if let Some(event) = self.events.pop_front() {
+                if self.is_out_of_date(&event) {
+                    continue;
+                }
                 return Some(event);
             }
             let work = self.next_work();
@@ -311,6 +314,13 @@ impl Model {
                 }
             }
         }
+    }
+
+    /// Returns true if an event tells of room that is gone again: what came with the same packet
+    /// has made the congestion window smaller.
+    fn is_out_of_date(&mut self, event: &Event) -> bool {
+        let Event::Room { id, direction } = event else { return false };
+        self.connections.get_mut(id).is_some_and(|one| one.lost_room(*direction))
     }
 
     /// Returns the time at which `poll` may have something; `None`: not before another call.
