@@ -4,14 +4,17 @@
 mod alarms;
 mod asked;
 mod by_client;
+mod closing;
 mod coalescing;
 mod counts;
+mod entering;
 mod flow_orders;
 mod flows;
 mod intake;
 mod joined;
 mod listening;
 mod old;
+mod opening;
 mod parts;
 mod proofs;
 mod reading;
@@ -21,13 +24,11 @@ mod send;
 mod stray;
 mod waiting;
 
-use crate::descriptors::Descriptors;
 use crate::fate::{Fate, Loss};
 use crate::flow::{FlowPage, FlowState};
 use crate::lane::Lane;
 use crate::listener::{Opened, allowed_at};
-use crate::observed::FlowEvent;
-use crate::reactor::{Reactor, Readiness, RelayId, SocketKey};
+use crate::reactor::{Readiness, RelayId, SocketKey};
 use crate::relay::{Ending, Relay, RelayPlan, RelayReport};
 use crate::resolve::Upstream;
 use crate::turn::{LoopOptions, Turn};
@@ -35,7 +36,7 @@ use alarms::UdpAlarms;
 use asked::Asked;
 use coalescing::Coalescing;
 use counts::UdpCounts;
-use flows::{Flow, Flows};
+use flows::Flows;
 pub(crate) use joined::Joiner;
 use jostle_common::chance::Direction;
 use jostle_common::time::Instant;
@@ -193,26 +194,6 @@ impl UdpRelay {
         })
     }
 
-    fn close(&mut self, index: usize, reactor: &mut Reactor, descriptors: &mut Descriptors) {
-        if self.stray.as_ref().is_some_and(|stray| stray.flow == index) {
-            self.close_stray(reactor, descriptors);
-        }
-        for old in self.old.of_flow(index) {
-            self.close_old_with(old, reactor);
-            descriptors.give(1);
-        }
-        self.coalescing.forget(UdpPart::Flow(index));
-        let Flow { socket: (mut socket, token), ordinal, mut missed, client, .. } =
-            self.flows.remove(index);
-        let told = datagrams_missed(&socket, self.portable);
-        self.lanes[Direction::Down.index()].missed(&mut missed, told);
-        self.lanes.iter_mut().for_each(|lane| lane.link.forget(ordinal));
-        self.rebinding.forget(ordinal);
-        self.closed.push(ordinal);
-        reactor.remove(&mut socket, token);
-        descriptors.remove_client(Transport::Udp, client.address.ip());
-    }
-
     /// Sends what may go before more is read, if there is much of it, or if flows are to make room
     /// for others: those with a packet inside cannot.
     fn let_go(&mut self, turn: &mut Turn) {
@@ -230,24 +211,6 @@ impl UdpRelay {
         // A turn has a bound: what is still to leave does so first.
         let rest = self.lanes[Direction::Up.index()].link.deadline();
         self.rebind_due(rest.map_or(turn.now, |rest| rest.min(turn.now)), turn);
-    }
-
-    /// Tells who observes flows of those that were closed.
-    fn tell_of_closed(&mut self, turn: &mut Turn) {
-        if turn.sinks.are_observers() {
-            let account = &self.lanes[Direction::Up.index()].account;
-            for ordinal in &self.closed {
-                account.observe(*ordinal, turn.now, FlowEvent::Closed, &mut turn.sinks);
-            }
-        }
-        self.closed.clear();
-    }
-
-    fn close_stray(&mut self, reactor: &mut Reactor, descriptors: &mut Descriptors) {
-        if let Some(Stray { mut socket, token, .. }) = self.stray.take() {
-            reactor.remove(&mut socket, token);
-            descriptors.give(1);
-        }
     }
 
     /// Notes reports that nobody listens at the upstream.
@@ -294,45 +257,6 @@ impl UdpRelay {
     /// Returns true if datagrams wait for a name.
     fn has_waiting(&self) -> bool {
         self.asked.as_ref().is_some_and(|asked| !asked.waiting.is_empty())
-    }
-
-    /// Closes the flows that have been silent for longer than the route's idle time.
-    fn close_idle(&mut self, turn: &mut Turn) {
-        while let Some((index, last)) = self.flows.oldest()
-            && last + self.route.flow_idle() <= turn.now
-        {
-            let flow = self.flows.get_mut(index).expect("it is in the list");
-            if flow.inside > 0 {
-                // It is not silent: its packets have yet to come out.
-                self.flows.touch(index, turn.now);
-            } else {
-                self.close(index, &mut turn.reactor, &mut turn.descriptors);
-                self.counts.idle += 1;
-            }
-        }
-    }
-
-    /// Closes the flows of retired listeners that have nothing inside, and the listeners that have
-    /// no flows.
-    fn close_retired(&mut self, turn: &mut Turn) {
-        for listener in self.listeners.retired() {
-            let mut left = false;
-            for index in self.flows.indices() {
-                let flow = self.flows.get_mut(index).expect("it is one of the indices");
-                if flow.client.listener != listener {
-                    continue;
-                }
-                if flow.inside > 0 {
-                    left = true;
-                } else {
-                    self.close(index, &mut turn.reactor, &mut turn.descriptors);
-                }
-            }
-            if !left {
-                self.count_missed(listener);
-                self.listeners.remove(listener);
-            }
-        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Rebinding: a flow leaves from a fresh socket, as its route's rules say; what still comes to the
 //! old one is delivered or dropped.
 
-use super::intake::{Opening, ReadAt};
+use super::intake::ReadAt;
 use super::old::{OF_A_FLOW_MAX, OldSocketOf};
+use super::opening::Opening;
 use super::{UdpPart, UdpRelay};
 use crate::fate::Loss;
 use crate::observed::FlowEvent;

@@ -1,19 +1,14 @@
 //! Datagrams on their way in and out of a UDP socket, with what accompanies their bytes.
 
+use crate::slot_buffer::SlotBuffer;
 use jostle_common::ecn::Ecn;
-use std::fmt;
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The most datagrams one read returns.
 pub const SLOTS: usize = 32;
-
-/// The size of a slot: the largest datagram, or the largest run of datagrams that the kernel hands
-/// over as one.
-const SLOT_BYTES: usize = 65_536;
 
 /// The most messages one call sends.
 pub const MESSAGES: usize = 32;
@@ -41,43 +36,6 @@ pub struct Received<'a> {
     pub missed: Option<u32>,
     /// The buffer that begins with the bytes, if they may be kept where they are.
     pub buffer: Option<&'a SlotBuffer>,
-}
-
-/// A buffer that was read into. As long as there are clones of it, nothing else is read into it.
-#[derive(Clone)]
-pub struct SlotBuffer(Arc<Box<[u8]>>);
-
-impl SlotBuffer {
-    /// The bytes that one takes.
-    pub const BYTES: usize = SLOT_BYTES;
-
-    /// Makes one.
-    pub fn new() -> Self {
-        Self(Arc::new(vec![0; SLOT_BYTES].into()))
-    }
-
-    /// Returns all of it, to be written to, if nobody else has it.
-    pub fn get_mut(&mut self) -> Option<&mut [u8]> {
-        Arc::get_mut(&mut self.0).map(|bytes| &mut **bytes)
-    }
-}
-
-impl Default for SlotBuffer {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl AsRef<[u8]> for SlotBuffer {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SlotBuffer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SlotBuffer").field(&self.0.len()).finish()
-    }
 }
 
 impl Received<'_> {

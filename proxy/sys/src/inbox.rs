@@ -1,23 +1,15 @@
 //! Reading datagrams, many at a time where the system can.
 
-use crate::datagram::{Note, Received, SLOTS, SlotBuffer};
+use crate::datagram::{Note, Received, SLOTS};
+use crate::slot_buffer::{SlotBuffer, SlotPool};
 use mio::net::UdpSocket;
-use std::collections::VecDeque;
 use std::{fmt, io};
-
-/// The most buffers that are remembered while others keep what was read into them: 16 MiB, which is
-/// what they take in the end if nothing more comes.
-const LENT_MAX: usize = 256;
-
-/// The number of lent buffers that are looked at for one that has come back.
-const LOOKS: usize = 4;
 
 /// A buffer for datagrams just read. One serves all sockets of a loop.
 pub struct Inbox {
     slots: Vec<SlotBuffer>,
-    /// Buffers that others keep, to be used again when they have gone. Those lent first are mostly
-    /// the first to come back.
-    lent: VecDeque<SlotBuffer>,
+    /// Those that others kept and have done with.
+    pool: SlotPool,
     notes: [Note; SLOTS],
     filled: usize,
     portable: bool,
@@ -37,7 +29,7 @@ impl Inbox {
     pub fn new(portable: bool) -> Self {
         Self {
             slots: Vec::with_capacity(SLOTS),
-            lent: VecDeque::new(),
+            pool: SlotPool::default(),
             notes: [Note::default(); SLOTS],
             filled: 0,
             portable,
@@ -74,31 +66,13 @@ impl Inbox {
     /// Sees to it that the first slots have buffers that nobody else keeps.
     fn free(&mut self, slots: usize) {
         for slot in 0..slots {
-            match self.slots.get_mut(slot).map(|slot| slot.get_mut().is_some()) {
-                Some(true) => {}
-                Some(false) => {
-                    let free = self.take_back();
-                    let lent = std::mem::replace(&mut self.slots[slot], free);
-                    if self.lent.len() < LENT_MAX {
-                        self.lent.push_back(lent);
-                    }
-                }
-                None => self.slots.push(SlotBuffer::new()),
+            match self.slots.get_mut(slot) {
+                // It comes back when those have done with it who keep it.
+                Some(slot) if slot.is_kept() => *slot = self.pool.take(),
+                Some(_) => {}
+                None => self.slots.push(self.pool.take()),
             }
         }
-    }
-
-    /// Returns a lent buffer that has come back, or else a new one.
-    fn take_back(&mut self) -> SlotBuffer {
-        let free = self.lent.iter_mut().take(LOOKS).position(|lent| lent.get_mut().is_some());
-        if let Some(buffer) = free.and_then(|place| self.lent.remove(place)) {
-            return buffer;
-        }
-        // One that is kept for long must not hide those behind it for as long.
-        if let Some(first) = self.lent.pop_front() {
-            self.lent.push_back(first);
-        }
-        SlotBuffer::new()
     }
 
     /// Returns the results of the last `receive`, in order of arrival.
@@ -120,6 +94,8 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slot_buffer::IDLE_MAX;
+    use std::collections::VecDeque;
 
     fn pair() -> (UdpSocket, UdpSocket) {
         let bind = || UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -165,14 +141,14 @@ mod tests {
             }
         }
         assert!(places.len() <= 40, "{} for 20 that are kept at a time", places.len());
-        // Of many at once no more than so many are remembered.
-        let many: Vec<SlotBuffer> = (0..2 * LENT_MAX)
+        // Of many at once no more than so many wait to be read into again.
+        let many: Vec<SlotBuffer> = (0..2 * IDLE_MAX)
             .map(|_| {
                 read(&mut inbox, &sockets, &[1]);
                 inbox.received().next().unwrap().buffer.unwrap().clone()
             })
             .collect();
         drop(many);
-        assert_eq!(inbox.lent.len(), LENT_MAX);
+        assert_eq!(inbox.pool.idle(), IDLE_MAX);
     }
 }

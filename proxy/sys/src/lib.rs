@@ -13,13 +13,14 @@ mod outbox;
 mod pipe;
 mod realtime;
 mod slice;
+mod slot_buffer;
 mod stream;
 mod timer;
 
 #[cfg(target_os = "linux")]
 mod linux;
 
-pub use datagram::{MESSAGES, Message, Received, SLOTS, SlotBuffer};
+pub use datagram::{MESSAGES, Message, Received, SLOTS};
 pub use inbox::Inbox;
 pub use limits::{
     is_out_of_descriptors, is_readable, is_too_big, open_descriptors, raise_descriptor_limit,
@@ -29,6 +30,7 @@ pub use outbox::Outbox;
 pub use pipe::Pipe;
 pub use realtime::{PRIORITY, Realtime, take_precedence};
 pub use slice::ask_for_short_slices;
+pub use slot_buffer::SlotBuffer;
 pub use stream::{ask_for_segments, fix_receive_buffer, hops_of_client, note_hops};
 pub use timer::Timer;
 
