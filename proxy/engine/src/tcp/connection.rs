@@ -175,8 +175,10 @@ impl Connection {
     }
 
     /// Returns true if the room that was told of is gone again; it is told of anew when it is back.
+    /// What another stream has taken of a memory is no such thing: nobody would tell of that.
     pub(super) fn lost_room(&mut self, direction: Direction) -> bool {
-        let is_lost = self.is_sending(direction);
+        let sender = &self.halves[direction.index()].sender;
+        let is_lost = sender.is_finished() || sender.room() == 0 || self.is_gone(direction);
         if is_lost {
             self.half(direction).has_room = false;
         }

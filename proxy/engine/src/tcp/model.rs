@@ -316,8 +316,8 @@ impl Model {
         }
     }
 
-    /// Returns true if an event tells of room that is gone again: what came with the same packet
-    /// has made the congestion window smaller.
+    /// Returns true if an event tells of room that is gone again: the stream has ended meanwhile,
+    /// or what came at the same time has made the congestion window smaller.
     fn is_out_of_date(&mut self, event: &Event) -> bool {
         let Event::Room { id, direction } = event else { return false };
         self.connections.get_mut(id).is_some_and(|one| one.lost_room(*direction))

@@ -64,8 +64,7 @@ fn carried(seed: u64, weather: &str, pieces: &[(u64, bool, u64)]) -> (Ends, [u64
 
 #[test]
 fn room_that_is_told_of_is_there() {
-    // A stream that overtakes itself by two: with the packet that makes room comes what makes the
-    // window smaller.
+    // The stream down ends just when there is room for more of it.
     let weather = r#"{ "rule": "reorder", "chance": "39%", "behind": 2 }"#;
     let pieces = [
         (0, false, 17_931),
