@@ -2,25 +2,26 @@
 //! cards have it for their interrupts.
 //!
 //! A relay that is as fast as its senders finds one or two datagrams with each read, and pays for a
-//! read, a send and a look at its sockets each time. If they wait for some tens of microseconds, a
-//! read finds many, which leave as one message. What does not keep coming does not wait, and neither
-//! does what waits for an answer: its rate falls as soon as it is held up.
+//! read, a send and a look at its sockets each time; one that is faster looks for the next in vain.
+//! If they wait for some tens of microseconds while the loop sleeps, a read finds many, which leave
+//! as one message. What does not keep coming does not wait, and neither does what waits for an
+//! answer: its rate falls as soon as it is held up.
 
 use super::UdpPart;
 use jostle_common::time::Instant;
 use std::time::Duration;
 
-/// The least rate at which messages (datagrams or runs of them) have to come, per second.
+/// The least rate at which datagrams have to come, per second.
 const RATE_LEAST: u64 = 100_000;
 
-/// What a read must find more by a wait, at the least, to be worth it.
-const GAIN_LEAST: u64 = 2;
+/// The fewest reads in the time of a wait that are worth to be made one.
+const READS_LEAST: u32 = 2;
 
 /// The time over which a rate is taken.
 const SAMPLE: Duration = Duration::from_millis(2);
 
-/// The time after which it is tried again with a sender that was slowed down by it, or one whose rate
-/// fell within [`SOON`].
+/// The time after which it is tried again with a sender that was slowed down by it, or one whose
+/// rate fell within [`SOON`].
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What ends before this was no use: bursts, or answers that were waited for.
@@ -41,8 +42,8 @@ const PACED_MAX: usize = 16;
 pub(super) struct Coalescing {
     /// The interval; zero if there is to be none.
     wait: Duration,
-    /// The socket whose rate is being taken. The others have their turn later: one that is read often
-    /// soon does.
+    /// The socket whose rate is being taken. The others have their turn later: one that is read
+    /// often soon does.
     sampled: Option<(UdpPart, Sample)>,
     paced: Vec<Paced>,
     /// No other socket is read at intervals before this.
@@ -53,8 +54,8 @@ pub(super) struct Coalescing {
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     since: Instant,
-    reads: u64,
-    messages: u64,
+    reads: u32,
+    datagrams: u64,
 }
 
 /// A socket that is read at intervals.
@@ -62,14 +63,14 @@ struct Sample {
 struct Paced {
     part: UdpPart,
     since: Instant,
-    /// The messages that came each second before.
+    /// The datagrams that came each second before.
     rate_before: u64,
     sample: Sample,
     /// The number of samples, one behind the other, that were slower than before.
     slow: u32,
-    /// When it was last read, and the messages since.
+    /// When it was last read, and the datagrams since.
     read: Instant,
-    messages: u64,
+    datagrams: u64,
 }
 
 /// When to read a socket next that has no more.
@@ -87,35 +88,35 @@ pub(super) enum NextRead {
 
 impl Sample {
     const fn new(since: Instant) -> Self {
-        Self { since, reads: 0, messages: 0 }
+        Self { since, reads: 0, datagrams: 0 }
     }
 
-    const fn count(&mut self, messages: u64) {
+    const fn count(&mut self, datagrams: u64) {
         self.reads += 1;
-        self.messages += messages;
+        self.datagrams += datagrams;
     }
 
-    /// Returns the messages per second up to `now`, once that is some time.
+    /// Returns the datagrams per second up to `now`, once that is some time.
     fn rate(&self, now: Instant) -> Option<u64> {
         let nanos = now.since(self.since).as_nanos() as u64;
-        (nanos >= SAMPLE.as_nanos() as u64).then(|| self.messages * 1_000_000_000 / nanos)
+        (nanos >= SAMPLE.as_nanos() as u64).then(|| self.datagrams * 1_000_000_000 / nanos)
     }
 }
 
 impl Coalescing {
-    /// Creates one that lets messages wait for so long.
+    /// Creates one that lets datagrams wait for so long.
     pub(super) const fn new(wait: Duration) -> Self {
         Self { wait, sampled: None, paced: Vec::new(), pause_until: Instant::START }
     }
 
-    /// Notes that so many messages were read from a socket.
-    pub(super) fn read(&mut self, part: UdpPart, messages: usize) {
-        let messages = messages as u64;
+    /// Notes that so many datagrams were read from a socket.
+    pub(super) fn read(&mut self, part: UdpPart, datagrams: usize) {
+        let datagrams = datagrams as u64;
         if let Some(paced) = self.paced.iter_mut().find(|paced| paced.part == part) {
-            paced.sample.count(messages);
-            paced.messages += messages;
+            paced.sample.count(datagrams);
+            paced.datagrams += datagrams;
         } else if let Some((_, sample)) = self.sampled.as_mut().filter(|(of, _)| *of == part) {
-            sample.count(messages);
+            sample.count(datagrams);
         }
     }
 
@@ -142,7 +143,8 @@ impl Coalescing {
         };
         let Some(rate) = sample.rate(now) else { return NextRead::Reported };
         self.sampled = None;
-        let gains = self.messages_at(rate) * sample.reads >= GAIN_LEAST * sample.messages;
+        let elapsed = now.since(sample.since);
+        let gains = self.wait * sample.reads >= elapsed * READS_LEAST;
         let may_begin = now >= self.pause_until && self.paced.len() < PACED_MAX;
         if rate < RATE_LEAST || !gains || !may_begin {
             return NextRead::Reported;
@@ -155,7 +157,7 @@ impl Coalescing {
             sample,
             slow: 0,
             read: now,
-            messages: 0,
+            datagrams: 0,
         });
         NextRead::FirstAt(now + self.wait)
     }
@@ -163,9 +165,9 @@ impl Coalescing {
     /// Decides whether it still pays.
     fn go_on(&mut self, place: usize, now: Instant) -> NextRead {
         // Around the least rate it is not to begin and end all the time.
-        let least = self.messages_at(RATE_LEAST / 2).max(1);
+        let least = self.datagrams_at(RATE_LEAST / 2).max(1);
         let paced = &mut self.paced[place];
-        let fell = std::mem::take(&mut paced.messages) < least;
+        let fell = std::mem::take(&mut paced.datagrams) < least;
         let was_late = now > paced.read + LATE * self.wait;
         paced.read = now;
         if was_late {
@@ -189,16 +191,24 @@ impl Coalescing {
         NextRead::ReportedAgain
     }
 
-    /// Returns how many messages come during a wait at so many per second.
-    fn messages_at(&self, rate: u64) -> u64 {
+    /// Returns how many datagrams come during a wait at so many per second.
+    fn datagrams_at(&self, rate: u64) -> u64 {
         (u128::from(rate) * self.wait.as_nanos() / 1_000_000_000) as u64
     }
 
     /// Notes that a socket cannot be made to report again. Returns when to read it next.
     pub(super) fn keep(&mut self, part: UdpPart, now: Instant) -> Instant {
         let sample = Sample::new(now);
-        let (rate_before, slow, messages) = (0, 0, 0);
-        self.paced.push(Paced { part, since: now, rate_before, sample, slow, read: now, messages });
+        let (rate_before, slow, datagrams) = (0, 0, 0);
+        self.paced.push(Paced {
+            part,
+            since: now,
+            rate_before,
+            sample,
+            slow,
+            read: now,
+            datagrams,
+        });
         now + self.wait
     }
 
@@ -226,12 +236,12 @@ mod tests {
     /// A socket in virtual time: what arrives is read when it is said to be, in a few microseconds.
     struct Socket {
         now: Instant,
-        /// When each message arrived that was not read yet.
+        /// When each datagram arrived that was not read yet.
         waiting: Vec<Instant>,
         /// When it is read next, unless it reports.
         read_at: Option<Instant>,
         reads: u64,
-        messages: u64,
+        datagrams: u64,
         longest: Duration,
     }
 
@@ -240,10 +250,10 @@ mod tests {
 
         fn new() -> Self {
             let (now, waiting, longest) = (Instant::START, Vec::new(), Duration::ZERO);
-            Self { now, waiting, read_at: None, reads: 0, messages: 0, longest }
+            Self { now, waiting, read_at: None, reads: 0, datagrams: 0, longest }
         }
 
-        /// Lets a message come at a time.
+        /// Lets a datagram come at a time.
         fn arrive(&mut self, at: Instant, coalescing: &mut Coalescing) {
             self.run(at, coalescing);
             self.waiting.push(at);
@@ -261,7 +271,7 @@ mod tests {
                 let count = self.waiting.len();
                 self.waiting.clear();
                 self.reads += 1;
-                self.messages += count as u64;
+                self.datagrams += count as u64;
                 coalescing.read(PART, count);
                 self.read_at = match coalescing.next_read(PART, at) {
                     NextRead::Reported | NextRead::ReportedAgain => None,
@@ -271,7 +281,7 @@ mod tests {
         }
     }
 
-    /// Lets bursts of `burst` come at so many messages per second for `millis`.
+    /// Lets bursts of `burst` come at so many datagrams per second for `millis`.
     fn stream(
         socket: &mut Socket,
         coalescing: &mut Coalescing,
@@ -286,24 +296,24 @@ mod tests {
         socket.run(begin + Duration::from_millis(millis), coalescing);
     }
 
-    /// Sends `window` messages, one behind the other, and again so long after the last one was read.
-    /// Returns how many were read in `millis`.
+    /// Sends `window` datagrams, one behind the other, and again so long after the last one was
+    /// read. Returns how many were read in `millis`.
     fn exchange(coalescing: &mut Coalescing, window: u32, answer: Duration, millis: u64) -> u64 {
         let mut socket = Socket::new();
         let end = Instant::from_millis(millis);
         let mut at = Instant::from_millis(1);
         while at < end {
-            let before = socket.messages;
+            let before = socket.datagrams;
             for nth in 0..window {
                 socket.arrive(at + nth * Socket::READ, coalescing);
             }
             let last = at + window * Socket::READ;
-            while socket.messages < before + u64::from(window) {
+            while socket.datagrams < before + u64::from(window) {
                 socket.run(socket.read_at.unwrap_or(last), coalescing);
             }
             at = socket.now + answer;
         }
-        socket.messages
+        socket.datagrams
     }
 
     #[test]
@@ -311,11 +321,11 @@ mod tests {
         for traffic in [(120_000, 1), (300_000, 1), (300_000, 8)] {
             let (mut coalescing, mut socket) = (Coalescing::new(WAIT), Socket::new());
             stream(&mut socket, &mut coalescing, traffic, 100);
-            let a_read = socket.messages / socket.reads;
+            let a_read = socket.datagrams / socket.reads;
             let at_a_wait = traffic.0 * 50 / 1_000_000;
             assert!(a_read >= at_a_wait * 3 / 4, "{traffic:?}: {a_read} of {at_a_wait}");
             assert!(socket.longest <= WAIT + Socket::READ, "{traffic:?}: {:?}", socket.longest);
-            assert_eq!(socket.messages, traffic.0 / 10, "{traffic:?}: all are read");
+            assert_eq!(socket.datagrams, traffic.0 / 10, "{traffic:?}: all are read");
         }
     }
 

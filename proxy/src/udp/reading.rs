@@ -87,9 +87,13 @@ impl UdpRelay {
             }
             match turn.datagrams.inbox.receive(socket, asked) {
                 Ok(count) => {
-                    let bytes = turn.datagrams.inbox.received().map(|one| one.bytes.len()).sum();
+                    let (mut bytes, mut datagrams) = (0, 0);
+                    for received in turn.datagrams.inbox.received() {
+                        bytes += received.bytes.len();
+                        datagrams += received.datagrams().len();
+                    }
                     self.slots = slots_next(asked, count, bytes);
-                    self.coalescing.read(part, count);
+                    self.coalescing.read(part, datagrams);
                     left -= count;
                     let goes_on = self.take(part, turn);
                     self.let_go(turn);
@@ -165,8 +169,8 @@ impl UdpRelay {
     }
 }
 
-/// Returns how many datagrams or runs to ask for with the next read, behind one that asked for so many
-/// and got `count` of together so many bytes.
+/// Returns how many datagrams or runs to ask for with the next read, behind one that asked for so
+/// many and got `count` of together so many bytes.
 fn slots_next(asked: usize, count: usize, bytes: usize) -> usize {
     let most = BYTES_AT_A_TIME / (bytes / count.max(1)).max(1);
     let wanted = if count < asked { 2 * count } else { SLOTS };
