@@ -260,6 +260,7 @@ impl Link {
                 return output;
             }
             // Nothing of it is left here to be dropped.
+            debug_assert!(output.as_ref().is_none_or(|output| output.packet().is_mark()));
             std::mem::forget(output);
         }
     }
@@ -295,6 +296,7 @@ impl Stage for Link {
         self.pieces.add(1);
         self.pass(0, &mut packet);
         // It was taken out of its place: nothing of it is left here to be dropped.
+        debug_assert!(packet.is_mark(), "each way through the rules takes it");
         std::mem::forget(packet);
         self.remove_emptied();
         self.pieces.settle();
