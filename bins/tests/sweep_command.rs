@@ -396,8 +396,8 @@ fn what_is_wrong_is_found_before_the_first_cell() {
         ("--seed 7 --vary loss=1%,2% --index 2", "the 2 cells are numbered from 0 to 1"),
         ("--seed 7 --shard 3/2", "write 3/16 for the third of sixteen"),
         ("--seed 7 --shard 1/2 --index 0", "cannot be used with"),
-        ("--repeat 0", "0 is not in"),
-        ("--jobs 0", "0 is not in"),
+        ("--repeat 0", "\"0\" is out of range; write a whole number, at least 1"),
+        ("--jobs 0", "\"0\" is out of range; write a whole number"),
         ("--retry-failed", "--output"),
     ] {
         place.refused(line, &[], 2, words);
