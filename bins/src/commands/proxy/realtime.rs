@@ -7,6 +7,11 @@ use jostle_proxy::Proxy;
 use jostle_sys::{PRIORITY, Realtime};
 use serde_json::json;
 use std::io;
+use std::time::Duration;
+
+/// The most that datagrams may wait to be read together: what comes in a longer time is more than
+/// the buffer of a socket has room for.
+const COALESCE_MAX: Duration = Duration::from_millis(1);
 
 /// How the proxy keeps its times.
 #[derive(Args, Clone, Debug)]
@@ -27,6 +32,7 @@ pub(super) struct Timing {
         long,
         value_name = "TIME",
         default_value = "50us",
+        value_parser = coalescing,
         hide_short_help = true,
         help_heading = "The relays"
     )]
@@ -60,6 +66,15 @@ impl Timing {
     }
 }
 
+/// Reads how long datagrams may wait to be read together.
+fn coalescing(text: &str) -> Result<Span, String> {
+    let span = text.parse::<Span>().map_err(|error| error.to_string())?;
+    if span.0 > COALESCE_MAX {
+        return Err(format!("\"{text}\" is out of range; write 0s to 1ms"));
+    }
+    Ok(span)
+}
+
 /// Returns what was refused, each with what can be done about it.
 fn warnings(scheduled: &io::Result<()>, locked: &io::Result<()>) -> Vec<String> {
     let scheduled = scheduled.as_ref().err().map(|error| {
@@ -80,6 +95,14 @@ fn warnings(scheduled: &io::Result<()>, locked: &io::Result<()>) -> Vec<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn datagrams_wait_for_each_other_a_millisecond_at_the_most() {
+        assert_eq!(coalescing("0s").unwrap().0, Duration::ZERO);
+        assert_eq!(coalescing("1ms").unwrap().0, Duration::from_millis(1));
+        assert!(coalescing("1001us").unwrap_err().ends_with("write 0s to 1ms"));
+        assert!(coalescing("50").unwrap_err().contains("unit"));
+    }
 
     #[test]
     fn what_is_refused_is_said_with_a_remedy() {
