@@ -193,8 +193,8 @@ impl Reactor {
         }
     }
 
-    /// Reports nothing of a socket that was added, until it is heard [again](Self::unmute): who reads
-    /// it at times of its own need not be woken for what comes meanwhile.
+    /// Reports nothing of a socket that was added, until it is heard [again](Self::unmute): who
+    /// reads it at times of its own need not be woken for what comes meanwhile.
     ///
     /// # Errors
     /// When the system refuses, or has no timer for [times](Self::again_at) that are soon.
@@ -230,9 +230,9 @@ impl Reactor {
         self.again.push_back(token);
     }
 
-    /// Asks to be called again at a time. It is no time to be met to the microsecond: the loop sleeps
-    /// until then if it has nothing else to do, and is as late as it wakes. At most one request per
-    /// token at a time, this one or the [other](Self::again).
+    /// Asks to be called again at a time. It is no time to be met to the microsecond: the loop
+    /// sleeps until then if it has nothing else to do, and is as late as it wakes. At most one
+    /// request per token at a time, this one or the [other](Self::again).
     pub(crate) fn again_at(&mut self, at: Instant, token: Token) {
         self.later.push((at, token));
     }
@@ -342,9 +342,10 @@ impl Reactor {
             && events.next().is_none()
     }
 
-    /// Sets the timer so that it leaves time to spin before the deadline, and to the first time at which
-    /// one is to be called again. Says how long mio is to wait itself. A timer that goes off before that stays as it is: to be woken once in vain
-    /// costs no more than to set it anew each time that what was due first is done with.
+    /// Sets the timer so that it leaves time to spin before the deadline, and to the first time at
+    /// which one is to be called again. Says how long mio is to wait itself. A timer that goes off
+    /// before that stays as it is: to be woken once in vain costs no more than to set it anew each
+    /// time that what was due first is done with.
     fn arm(
         &mut self,
         now: Instant,

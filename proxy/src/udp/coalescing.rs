@@ -149,17 +149,7 @@ impl Coalescing {
         if rate < RATE_LEAST || !gains || !may_begin {
             return NextRead::Reported;
         }
-        let sample = Sample::new(now);
-        self.paced.push(Paced {
-            part,
-            since: now,
-            rate_before: rate,
-            sample,
-            slow: 0,
-            read: now,
-            datagrams: 0,
-        });
-        NextRead::FirstAt(now + self.wait)
+        NextRead::FirstAt(self.pace(part, rate, now))
     }
 
     /// Decides whether it still pays.
@@ -198,16 +188,19 @@ impl Coalescing {
 
     /// Notes that a socket cannot be made to report again. Returns when to read it next.
     pub(super) fn keep(&mut self, part: UdpPart, now: Instant) -> Instant {
-        let sample = Sample::new(now);
-        let (rate_before, slow, datagrams) = (0, 0, 0);
+        self.pace(part, 0, now)
+    }
+
+    /// Reads a socket at intervals from `now` on. Returns when to read it first.
+    fn pace(&mut self, part: UdpPart, rate_before: u64, now: Instant) -> Instant {
         self.paced.push(Paced {
             part,
             since: now,
             rate_before,
-            sample,
-            slow,
+            sample: Sample::new(now),
+            slow: 0,
             read: now,
-            datagrams,
+            datagrams: 0,
         });
         now + self.wait
     }

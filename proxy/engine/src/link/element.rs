@@ -137,15 +137,19 @@ impl Element {
     fn is_passed_by_some(&mut self, packet: &Packet, flows: &KnownFlows) -> bool {
         let skips = match &self.work {
             Work::Instant(_) => packet.is_mark(),
-            Work::Holding(stage) => {
-                // A packet sent ahead skips waits. A removed rule still takes flows of which it
-                // holds packets, so that these keep their order.
-                self.timing == Timing::Sending
-                    || packet.is_ahead() && self.timing == Timing::Waiting
-                    || self.retired && (stage.held() == 0 || !stage.serves(packet.flow))
-            }
+            Work::Holding(_) => self.holds_nothing_of(packet),
         };
         skips || self.gate.as_mut().is_some_and(|gate| !gate.admits(packet, flows))
+    }
+
+    /// Returns true if a rule that holds packets lets this one, or all of a run, skip it.
+    fn holds_nothing_of(&self, packet: &Packet) -> bool {
+        let Work::Holding(stage) = &self.work else { return false };
+        // A packet sent ahead skips waits. A removed rule still takes flows of which it holds
+        // packets, so that these keep their order.
+        self.timing == Timing::Sending
+            || packet.is_ahead() && self.timing == Timing::Waiting
+            || self.retired && (stage.held() == 0 || !stage.serves(packet.flow))
     }
 
     /// Returns true if the rule looks at no packet of this run, false if it looks at all of them;
@@ -153,11 +157,7 @@ impl Element {
     pub(super) fn passes_run_by(&mut self, run: &Packet, flows: &KnownFlows) -> Option<bool> {
         let skips = match &self.work {
             Work::Instant(_) => false,
-            Work::Holding(stage) => {
-                self.timing == Timing::Sending
-                    || run.is_ahead() && self.timing == Timing::Waiting
-                    || self.retired && (stage.held() == 0 || !stage.serves(run.flow))
-            }
+            Work::Holding(_) => self.holds_nothing_of(run),
         };
         match &mut self.gate {
             _ if skips => Some(true),

@@ -203,17 +203,7 @@ impl Link {
             number_in_flow(numbers, packet);
         }
     }
-}
 
-/// Numbers a packet, or a run by its first, behind those of its flow.
-fn number_in_flow(numbers: &mut BTreeMap<u32, u64>, packet: &mut Packet) {
-    let number = numbers.entry(packet.flow).or_default();
-    let count = if packet.is_mark() { 0 } else { packet.count() };
-    packet.flow_number = *number + u64::from(count > 0);
-    *number += u64::from(count);
-}
-
-impl Link {
     /// Takes in the packets of a run one by one.
     #[inline(never)]
     fn handle_singly(&mut self, run: &Packet) {
@@ -264,6 +254,14 @@ impl Link {
             std::mem::forget(output);
         }
     }
+}
+
+/// Numbers a packet, or a run by its first, behind those of its flow.
+fn number_in_flow(numbers: &mut BTreeMap<u32, u64>, packet: &mut Packet) {
+    let number = numbers.entry(packet.flow).or_default();
+    let count = if packet.is_mark() { 0 } else { packet.count() };
+    packet.flow_number = *number + u64::from(count > 0);
+    *number += u64::from(count);
 }
 
 impl Stage for Link {
